@@ -1,0 +1,97 @@
+// swift-tools-version: 6.3
+
+import PackageDescription
+
+/// What every Swift target builds with: nothing implicit, no warning tolerated.
+let house: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("ExistentialAny"),
+]
+
+/// In addition, for the targets that touch bytes of the target process.
+let parsing: [SwiftSetting] =
+  house + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
+
+let package = Package(
+  name: "malloscope",
+  products: [
+    .executable(name: "malloscope", targets: ["malloscope"])
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // The tool, in the order of its data flow.
+    .target(name: "CPtrace", path: "CPtrace"),
+    .systemLibrary(
+      name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libelf",
+      providers: [.apt(["libelf-dev", "libdw-dev"])]),
+    .target(name: "HeapModel", swiftSettings: parsing),
+    .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing),
+    .target(
+      name: "LinuxTarget", dependencies: ["HeapModel", "RemoteMemory", "CPtrace"],
+      swiftSettings: parsing),
+    .target(
+      name: "StopControl", dependencies: ["HeapModel", "LinuxTarget", "CPtrace"],
+      swiftSettings: parsing),
+    .target(
+      name: "Symbols", dependencies: ["HeapModel", "LinuxTarget", "CElfutils"],
+      swiftSettings: parsing),
+    .target(
+      name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
+    .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
+    .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
+    .executableTarget(
+      name: "malloscope",
+      dependencies: [
+        "HeapModel", "RemoteMemory", "LinuxTarget", "StopControl", "Symbols", "GlibcHeap",
+        "HeapAnalysis", "Reports", "CPtrace",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: house),
+
+    // Programs that tests attach to, and the recorder that knows their true allocations.
+    .executableTarget(name: "HeapScenario", path: "Tests/Targets/HeapScenario"),
+    .target(name: "AllocationRecorder", path: "Tests/Targets/AllocationRecorder"),
+
+    // Tests.
+    .target(
+      name: "TestKit", dependencies: ["HeapModel", "RemoteMemory"], path: "Tests/TestKit",
+      swiftSettings: house),
+    .testTarget(
+      name: "HeapModelTests", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: house),
+    .testTarget(
+      name: "LinuxTargetTests",
+      dependencies: ["LinuxTarget", "HeapModel", "RemoteMemory", "CPtrace", "TestKit"],
+      swiftSettings: house),
+    .testTarget(
+      name: "StopControlTests",
+      dependencies: [
+        "StopControl", "LinuxTarget", "HeapModel", "CPtrace", "TestKit", "HeapScenario",
+      ],
+      swiftSettings: house),
+    .testTarget(
+      name: "SymbolsTests", dependencies: ["Symbols", "LinuxTarget", "HeapModel", "TestKit"],
+      swiftSettings: house),
+    .testTarget(
+      name: "GlibcHeapTests",
+      dependencies: ["GlibcHeap", "HeapModel", "RemoteMemory", "TestKit"],
+      swiftSettings: house),
+    .testTarget(
+      name: "ReportsTests",
+      dependencies: ["Reports", "HeapAnalysis", "HeapModel", "TestKit"],
+      exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "MalloscopeTests",
+      dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario", "AllocationRecorder"],
+      swiftSettings: house),
+    .executableTarget(
+      name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit"], path: "Tests/Benchmarks",
+      swiftSettings: house),
+  ],
+  cLanguageStandard: .c11,
+  cxxLanguageStandard: .cxx17
+)

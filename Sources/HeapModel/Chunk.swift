@@ -1,0 +1,63 @@
+// One chunk of a malloc heap, and what it can be.
+
+/// What a chunk is to the program and to glibc.
+package enum ChunkState: UInt8, Sendable, CaseIterable, BitwiseCopyable {
+  /// Held by the program.
+  case inUse
+  /// In a thread's tcache: free for the program, busy for glibc.
+  case tcache
+  /// In a fastbin: free for the program, busy for glibc. glibc 2.43 has none.
+  case fastbin
+  /// In the unsorted, a small or a large bin.
+  case binned
+  /// The arena's unused remainder, from which new chunks are cut.
+  case top
+  /// glibc's own bookkeeping kept in the heap: a thread's tcache structure.
+  case `internal`
+
+  /// The name in the CSV and JSON contracts.
+  package var name: String {
+    switch self {
+    case .inUse: "in_use"
+    case .tcache: "tcache"
+    case .fastbin: "fastbin"
+    case .binned: "binned"
+    case .top: "top"
+    case .internal: "internal"
+    }
+  }
+
+  /// Whether the chunk is free for the program but busy for glibc.
+  package var isCached: Bool { self == .tcache || self == .fastbin }
+}
+
+/// One chunk: its place, its size and its state.
+package struct Chunk: Hashable, Sendable, BitwiseCopyable {
+  /// The pointer that the program holds, 16 bytes after the chunk's header begins.
+  package var userAddress: RemoteAddress
+  /// The size in bytes with the header, as glibc counts it; for an mmapped chunk, from the chunk to
+  /// its mapping's end.
+  package var size: UInt64
+  /// The bytes that the program may write, as `malloc_usable_size` answers.
+  package var usableSize: UInt64
+  /// What the chunk is.
+  package var state: ChunkState
+  /// The index of its arena in ring order, or nil for an mmapped chunk.
+  package var arena: Int32?
+
+  /// Makes a chunk.
+  package init(
+    userAddress: RemoteAddress, size: UInt64, usableSize: UInt64, state: ChunkState, arena: Int32?
+  ) {
+    self.userAddress = userAddress
+    self.size = size
+    self.usableSize = usableSize
+    self.state = state
+    self.arena = arena
+  }
+
+  /// From the chunk's header to its end.
+  package var range: AddressRange {
+    AddressRange(userAddress.retreated(by: 16) ?? userAddress, byteCount: size)
+  }
+}

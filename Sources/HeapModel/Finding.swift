@@ -1,0 +1,81 @@
+// What was seen that is not as it should be: part of a result, never a failure.
+
+/// Something in the target that was not certain, not readable or not consistent.
+package struct Finding: Hashable, Sendable {
+  /// Which rule it is about.
+  package enum Kind: String, Sendable, CaseIterable {
+    /// A chunk header that cannot be; the walk went on further ahead.
+    case chainBreak = "chain_break"
+    /// A chunk on its way into or out of a list when the target was stopped.
+    case inTransit = "in_transit"
+    /// A bin, fastbin or tcache list that leads to something that is no chunk of its kind.
+    case listDamage = "list_damage"
+    /// Memory that should hold chunks could not be read.
+    case unreadable = "unreadable"
+    /// An arena or heap header that contradicts itself.
+    case arenaDamage = "arena_damage"
+    /// A thread whose registers could not be read, so that its tcache is unknown.
+    case threadUnknown = "thread_unknown"
+    /// A thread that did not stop within its deadline.
+    case threadNotStopped = "thread_not_stopped"
+    /// Mmapped chunks whose number or bytes differ from glibc's own count.
+    case mmapMismatch = "mmap_mismatch"
+    /// A limit on the work for damaged data was reached.
+    case limitReached = "limit_reached"
+    /// More than one malloc, or one that may not be the program's, is in the process.
+    case allocator = "allocator"
+  }
+
+  /// Which rule it is about.
+  package var kind: Kind
+  /// Where, if it has a place.
+  package var address: RemoteAddress?
+  /// How many bytes it concerns, 0 if none are lost by it.
+  package var bytes: UInt64
+  /// One sentence without full stop: what was observed and what was expected.
+  package var detail: String
+
+  /// Makes a finding.
+  package init(_ kind: Kind, at address: RemoteAddress?, bytes: UInt64 = 0, _ detail: String) {
+    self.kind = kind
+    self.address = address
+    self.bytes = bytes
+    self.detail = detail
+  }
+
+  /// Whether the result lacks something because of it, so that the run ends with exit code 2.
+  package var meansIncomplete: Bool {
+    switch kind {
+    case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .mmapMismatch,
+      .limitReached:
+      true
+    case .inTransit, .threadNotStopped, .allocator:
+      false
+    }
+  }
+}
+
+/// One identity of glibc's own accounting, compared with what was found.
+package struct Check: Hashable, Sendable {
+  /// The name in the JSON contract, such as `arena 0 system_mem`.
+  package var name: String
+  /// glibc's own figure.
+  package var expected: UInt64
+  /// Ours.
+  package var found: UInt64
+  /// Whether the two agree as documented.
+  package var holds: Bool
+
+  /// Makes a check that holds if both figures are equal.
+  package init(_ name: String, expected: UInt64, found: UInt64) {
+    self.init(name, expected: expected, found: found, holds: expected == found)
+  }
+
+  /// Makes a check with a verdict of its own.
+  package init(_ name: String, expected: UInt64, found: UInt64, holds: Bool) {
+    self.name = name
+    self.expected = expected
+    self.found = found
+    self.holds = holds
+  }
+}

@@ -1,0 +1,24 @@
+// What is known of one thread while it is stopped.
+
+/// One thread of the target, stopped.
+package struct ThreadState: Hashable, Sendable, BitwiseCopyable {
+  /// Its thread id in our PID namespace.
+  package var tid: Int32
+  /// Its thread pointer (`fs_base`, `tpidr_el0`), from which its thread-local variables are found.
+  package var threadPointer: RemoteAddress
+  /// Where it executes.
+  package var programCounter: RemoteAddress
+  /// Where its stack ends.
+  package var stackPointer: RemoteAddress
+
+  /// Makes a state.
+  package init(
+    tid: Int32, threadPointer: RemoteAddress, programCounter: RemoteAddress,
+    stackPointer: RemoteAddress
+  ) {
+    self.tid = tid
+    self.threadPointer = threadPointer
+    self.programCounter = programCounter
+    self.stackPointer = stackPointer
+  }
+}

@@ -1,0 +1,1 @@
+@main struct Malloscope { static func main() {} }

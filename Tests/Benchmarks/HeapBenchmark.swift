@@ -1,0 +1,1 @@
+@main struct HeapBenchmark { static func main() {} }
