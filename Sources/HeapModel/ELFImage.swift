@@ -4,8 +4,8 @@
 package struct ELFImage: Sendable {
   /// The machine that the file is for.
   package enum Machine: String, Sendable {
-    case x86_64
-    case aarch64
+    case amd64
+    case arm64
   }
 
   /// A PT_LOAD segment.
