@@ -23,11 +23,11 @@ enum Figures {
     guard bytes >= 1024 else { return String(bytes) }
     var value = Double(bytes) / 1024
     for unit in ["K", "M", "G", "T", "P"] {
-      let tenths = (value * 10).rounded()
-      if tenths < 10240 { return decimal(UInt64(tenths), places: 1) + unit }
+      let tenths = rounded(value * 10)
+      if tenths < 10240 { return decimal(tenths, places: 1) + unit }
       value /= 1024
     }
-    return decimal(UInt64((value * 10).rounded()), places: 1) + "E"
+    return decimal(rounded(value * 10), places: 1) + "E"
   }
 
   /// A chunk size with its unit if it is a multiple of it from 1 KiB on, as `128K`; else its digits.
@@ -47,7 +47,7 @@ enum Figures {
 
   /// A fraction from 0 to 1 as `12.3%`.
   static func percent(_ fraction: Double) -> String {
-    decimal(UInt64((min(1, max(0, fraction)) * 1000).rounded()), places: 1) + "%"
+    decimal(rounded(min(1, max(0, fraction)) * 1000), places: 1) + "%"
   }
 
   /// A fraction as a percentage that says 100 only if nothing is missing: `99.99%`.
@@ -76,6 +76,9 @@ enum Figures {
     let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
     return "\(padded.dropLast(places)).\(padded.suffix(places))"
   }
+
+  /// The integer nearest to `value`, which is neither negative nor beyond 64 bits.
+  private static func rounded(_ value: Double) -> UInt64 { UInt64(value + 0.5) }
 
   private static func microseconds(_ duration: Duration) -> UInt64 {
     let (seconds, attoseconds) = duration.components

@@ -100,7 +100,10 @@ struct JSONWriter {
     if needsComma { buffer.append(UInt8(ascii: ",")) }
     needsComma = true
     guard let key else { return }
-    quoted(key)
+    // Keys are our own words, which hold nothing to escape.
+    buffer.append(UInt8(ascii: "\""))
+    buffer.append(key)
+    buffer.append(UInt8(ascii: "\""))
     buffer.append(UInt8(ascii: ":"))
   }
 

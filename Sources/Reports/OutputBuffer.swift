@@ -25,7 +25,16 @@ struct OutputBuffer {
 
   /// Appends `number` in decimal, with spaces before it up to `width`.
   mutating func append(decimal number: UInt64, width: Int = 0) {
-    append(digitsOf: number, radix: 10, width: width, prefixed: false)
+    var digits = InlineArray<20, UInt8>(repeating: 0)
+    var start = digits.count
+    var rest = number
+    repeat {
+      start -= 1
+      digits[start] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    } while rest > 0
+    append(repeating: UInt8(ascii: " "), count: width - (digits.count - start))
+    for index in start..<digits.count { bytes.append(digits[index]) }
   }
 
   /// Appends `number` in decimal.
@@ -36,27 +45,13 @@ struct OutputBuffer {
 
   /// Appends `number` as `0x` and hexadecimal digits, with spaces before it up to `width`.
   mutating func append(hexadecimal number: UInt64, width: Int = 0) {
-    append(digitsOf: number, radix: 16, width: width, prefixed: true)
-  }
-
-  private mutating func append(digitsOf number: UInt64, radix: UInt64, width: Int, prefixed: Bool) {
-    var digits = InlineArray<20, UInt8>(repeating: 0)
-    var count = 0
-    var rest = number
-    repeat {
-      let digit = UInt8(truncatingIfNeeded: rest % radix)
-      digits[count] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit
-      count += 1
-      rest /= radix
-    } while rest > 0
-    append(repeating: UInt8(ascii: " "), count: width - count - (prefixed ? 2 : 0))
-    if prefixed {
-      bytes.append(UInt8(ascii: "0"))
-      bytes.append(UInt8(ascii: "x"))
-    }
-    while count > 0 {
-      count -= 1
-      bytes.append(digits[count])
+    let digitCount = max(1, (UInt64.bitWidth - number.leadingZeroBitCount + 3) / 4)
+    append(repeating: UInt8(ascii: " "), count: width - digitCount - 2)
+    bytes.append(UInt8(ascii: "0"))
+    bytes.append(UInt8(ascii: "x"))
+    for index in stride(from: digitCount - 1, through: 0, by: -1) {
+      let digit = UInt8(truncatingIfNeeded: number >> UInt64(4 * index)) & 0xF
+      bytes.append(digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") - 10 + digit)
     }
   }
 

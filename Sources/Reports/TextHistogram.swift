@@ -127,9 +127,9 @@ package enum TextHistogram {
     guard whole > 0 else { return "" }
     let length = Double(part) / Double(whole) * Double(width)
     guard page.options.style.usesUnicode else {
-      return String(repeating: "#", count: Int(length.rounded()))
+      return String(repeating: "#", count: Int(length + 0.5))
     }
-    let eighths = Int((length * 8).rounded())
+    let eighths = Int(length * 8 + 0.5)
     let partial = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"][eighths % 8]
     return String(repeating: "█", count: eighths / 8) + partial
   }

@@ -52,6 +52,21 @@ struct CSVReportTests {
       ])
   }
 
+  @Test("digits are right at both ends of 64 bits")
+  func extremeNumbers() {
+    var report = ReportFixtures.python
+    report.snapshot.chunks = [0, 9, 10, 16, 0xabcdef, .max].map {
+      Chunk(
+        userAddress: RemoteAddress($0), size: $0, usableSize: .max - $0, state: .top, arena: .max)
+    }
+    var sink = MemorySink()
+    CSVReports.writeChunks(report, filter: ChunkFilter(), limit: nil, to: &sink)
+    let expected = report.snapshot.chunks.map {
+      "\($0.userAddress),\($0.size),\($0.usableSize),top,2147483647\n"
+    }
+    #expect(sink.text.split(separator: "\n").dropFirst().map { $0 + "\n" } == expected)
+  }
+
   @Test("arenas have a row each and one for mmapped chunks, empty where nothing is known")
   func arenas() {
     var report = ReportFixtures.server
