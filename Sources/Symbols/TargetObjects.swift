@@ -2,18 +2,6 @@
 
 package import HeapModel
 
-/// A file that may hold glibc's malloc, as loaded into the target.
-package struct LoadedImage: Sendable {
-  /// What the file says of itself.
-  package var image: ELFImage
-  /// What is added to its ELF virtual addresses to get addresses, modulo 2^64.
-  package var loadBias: UInt64
-  /// Its name in the maps.
-  package var path: String
-  /// Its mappings.
-  package var module: LoadedModule
-}
-
 /// The candidates for glibc's malloc in a process.
 package struct LoadedImages: Sendable {
   /// Those that could be read, likely ones first.
@@ -64,7 +52,7 @@ package struct TargetObjects: Sendable {
           throw SymbolError.noLoadBias(path: module.name)
         }
         result.images.append(
-          LoadedImage(image: image, loadBias: bias, path: module.name, module: module))
+          LoadedImage(image: image, loadBias: bias, path: module.name))
       } catch {
         result.failures.append(error)
       }

@@ -63,7 +63,7 @@ struct DemoCommand: ParsableCommand {
 struct DemoPattern {
   /// What the chunks stand for.
   var name: String
-  /// The size that is asked of malloc, in bytes. None is one that the Swift runtime happens to use.
+  /// The size that is asked of malloc, in bytes: none that the Swift runtime happens to use.
   var request: Int
   /// How many are allocated.
   var allocated: Int
@@ -90,7 +90,7 @@ struct DemoPattern {
 }
 
 /// The demo's program, running as a child of ours until it is ended.
-private struct DemoChild: ~Copyable {
+private struct DemoChild {
   let pid: Int32
   private var input: Int32
   private let output: Int32
@@ -100,9 +100,11 @@ private struct DemoChild: ~Copyable {
   init() throws(Failure) {
     var toChild: [Int32] = [-1, -1]
     var fromChild: [Int32] = [-1, -1]
-    guard unsafe pipe2(&toChild, O_CLOEXEC) == 0, unsafe pipe2(&fromChild, O_CLOEXEC) == 0 else {
+    guard unsafe pipe(&toChild) == 0, unsafe pipe(&fromChild) == 0 else {
       throw Failure(code: .inputOutput, fact: "cannot make a pipe (errno \(errno))")
     }
+    // The child must not hold our ends, or closing them would not end it.
+    for descriptor in toChild + fromChild { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     var actions = posix_spawn_file_actions_t()
     unsafe posix_spawn_file_actions_init(&actions)
     defer { unsafe posix_spawn_file_actions_destroy(&actions) }
@@ -112,9 +114,10 @@ private struct DemoChild: ~Copyable {
     var arguments: [UnsafeMutablePointer<CChar>?] = [
       unsafe strdup("malloscope"), unsafe strdup(DemoTargetCommand.verb), nil,
     ]
-    defer { for unsafe argument in unsafe arguments { unsafe free(argument) } }
-    let error = unsafe posix_spawn(
-      &pid, "/proc/self/exe", &actions, nil, &arguments, environ)
+    defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+    // By its own name, so that the demo's process is called after it.
+    let path = CommandLine.ownPath ?? "/proc/self/exe"
+    let error = unsafe posix_spawn(&pid, path, &actions, nil, &arguments, environ)
     close(toChild[0])
     close(fromChild[1])
     guard error == 0 else {
@@ -128,14 +131,10 @@ private struct DemoChild: ~Copyable {
   /// Waits until the program has planted everything, and returns what.
   func waitUntilReady() throws(Failure) -> [DemoPattern] {
     var byte: UInt8 = 0
-    var text: [UInt8] = []
-    while byte != UInt8(ascii: "\n") {
-      let count = unsafe read(output, &byte, 1)
-      if count < 0, errno == EINTR { continue }
-      guard count == 1, text.count < 64 else {
-        throw Failure(code: .internalError, fact: "the demo's program ended before it was ready")
-      }
-      text.append(byte)
+    var count = read(output, &byte, 1)
+    while count < 0, errno == EINTR { count = read(output, &byte, 1) }
+    guard count == 1 else {
+      throw Failure(code: .internalError, fact: "the demo's program ended before it was ready")
     }
     return DemoPattern.all.map { pattern in
       var total = pattern
@@ -153,6 +152,16 @@ private struct DemoChild: ~Copyable {
     var status: Int32 = 0
     while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
   }
+}
 
-  deinit {}
+extension CommandLine {
+  /// The path of this executable, nil if the kernel does not tell.
+  fileprivate static var ownPath: String? {
+    var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+    let count = buffer.withUnsafeMutableBytes { bytes in
+      bytes.baseAddress.map { readlink("/proc/self/exe", $0, bytes.count) } ?? -1
+    }
+    guard count > 0, count < buffer.count else { return nil }
+    return String(decoding: buffer[..<count], as: UTF8.self)
+  }
 }

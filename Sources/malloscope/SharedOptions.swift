@@ -109,7 +109,9 @@ struct ShowOptions: ParsableArguments {
 
   func validate() throws {
     if let limit, limit < 0 { throw ValidationError("a limit is 0 or more") }
-    if isJSON, format == .csv { throw ValidationError("--json and --format csv exclude each other") }
+    if isJSON, format == .csv {
+      throw ValidationError("--json and --format csv exclude each other")
+    }
   }
 
   /// The format that holds.

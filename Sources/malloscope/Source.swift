@@ -68,7 +68,8 @@ extension SourceOptions {
   /// A command line for one line of a terminal: no control characters, and not all of a long one.
   private func printable(_ text: String, else other: String) -> String {
     let shown = text.isEmpty ? other : text
-    let clean = String(shown.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : Character($0) })
+    let clean = String(
+      shown.unicodeScalars.map { $0.value < 32 || $0.value == 127 ? "?" : Character($0) })
     return clean.count > 60 ? clean.prefix(59) + "~" : clean
   }
 }
