@@ -16,7 +16,9 @@ package struct RecordedAllocations: Sendable {
 
   private static let headerByteCount = 4096
 
-  /// Copies the table from the file at `path`. The process must be stopped or quiescent.
+  /// Copies the table from the file at `path`.
+  ///
+  /// The process must be stopped or quiescent.
   ///
   /// - Throws: `TestKitError.malformed` if the file is no table, if the table overflowed, or if it
   ///   was being changed.

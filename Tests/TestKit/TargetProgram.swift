@@ -6,8 +6,9 @@ package import Glibc
 ///
 /// It is killed at the latest when the last reference goes.
 package final class TargetProgram {
-  /// How long a program may take to get ready, to answer, or to end. Generous, since it only has
-  /// to be shorter than a test run that hangs.
+  /// How long a program may take to get ready, to answer, or to end.
+  ///
+  /// Generous, since it only has to be shorter than a test run that hangs.
   package static let patience = Duration.seconds(60)
 
   /// The process.

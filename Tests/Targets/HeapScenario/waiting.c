@@ -2,6 +2,7 @@
 #include "scenario.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -9,6 +10,7 @@
 
 static bool heartbeat_runs;
 static _Atomic uint64_t longest_gap_ns;
+static _Atomic uint64_t beats;
 
 void fail(const char *what) {
   static const char prefix[] = "HeapScenario: failed: ";
@@ -37,6 +39,7 @@ static void *heartbeat_body(void *argument) {
     last = now;
     if (gap > atomic_load_explicit(&longest_gap_ns, memory_order_relaxed))
       atomic_store_explicit(&longest_gap_ns, gap, memory_order_relaxed);
+    atomic_fetch_add_explicit(&beats, 1, memory_order_release);
   }
   return argument;
 }
@@ -49,6 +52,9 @@ void heartbeat_start(void) {
 
 // Prints the longest gap since the last report.
 static void heartbeat_report(void) {
+  // After a stop this thread may run before the other has seen how long it was.
+  uint64_t seen = atomic_load_explicit(&beats, memory_order_acquire);
+  while (atomic_load_explicit(&beats, memory_order_acquire) < seen + 2) sched_yield();
   put_line("gap_us", atomic_exchange(&longest_gap_ns, 0) / 1000);
 }
 
