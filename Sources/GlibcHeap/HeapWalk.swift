@@ -52,6 +52,8 @@ package struct HeapWalk: ~Copyable {
   /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
   /// slower than by a fixed amount.
   var probeMovesLeft = 20_000
+  /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
+  var pagesLeft = 1 << 22
   var log = FindingLog()
   var checks: [Check] = []
   var sizes = SizeTable()

@@ -114,7 +114,7 @@ private struct DemoChild {
     var arguments: [UnsafeMutablePointer<CChar>?] = [
       unsafe strdup("malloscope"), unsafe strdup(DemoTargetCommand.verb), nil,
     ]
-    defer { for unsafeargument in unsafe arguments { unsafe free(argument) } }
+    defer { arguments.forEach { unsafe free($0) } }
     // By its own name, so that the demo's process is called after it.
     let path = CommandLine.ownPath ?? "/proc/self/exe"
     let error = unsafe posix_spawn(&pid, path, &actions, nil, &arguments, environ)
