@@ -24,7 +24,7 @@ static int semaphores;
 // Every call returns 0 if it came back as it should, else the errno that it came back with.
 
 static int call_nanosleep(void) {
-  struct timespec span = {.tv_sec = 1};
+  struct timespec span = {.tv_nsec = 400000000};
   return nanosleep(&span, NULL) < 0 ? errno : 0;
 }
 
