@@ -131,22 +131,18 @@ extension HeapWalk {
     var found: [AddressRange] = []
     var missing = missing
     let page = options.pageSize
-    var pages = PageHeaders(pageSize: page)
-    for range in data.subtracting(arenaMemory + data.breakMappings) {
-      var address = range.lowerBound.bits
-      while address < range.upperBound.bits, missing > 0, !pages.isExhausted {
-        let header = try pages.header(at: address, in: range, reader: reader)
+    var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
+    for range in data.searchable(except: arenaMemory + data.breakMappings) {
+      var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
+      while missing > 0, let header = try pages.next(from: address, in: range, reader: reader) {
+        address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
-        if let header, header.field & 15 == 1, header.field >= 33,
-          let end = try endOfMainSegment(from: address, arena)
-        {
-          found.append(AddressRange(RemoteAddress(address), RemoteAddress(end)))
-          missing &-= min(missing, end &- address)
-          address = max(end, address) &+ (page &- 1) & ~(page &- 1)
-          if address < end { break }
-        } else {
-          address &+= page
-        }
+        guard header.field & 15 == 1, header.field >= 33,
+          let end = try endOfMainSegment(from: header.address, arena)
+        else { continue }
+        found.append(AddressRange(RemoteAddress(header.address), RemoteAddress(end)))
+        missing &-= min(missing, end &- header.address)
+        address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
     return found

@@ -126,35 +126,39 @@ extension HeapWalk {
     var found = known
     guard parameters.mmapCount > 0 else { return [] }
     let page = options.pageSize
-    var pages = PageHeaders(pageSize: page)
-    for range in data.subtracting(arenaMemory + known.map(\.range)) {
-      let limit = range.upperBound.bits
+    var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
+    for range in data.searchable(except: arenaMemory + known.map(\.range)) {
+      let limit = data.range(containing: range.lowerBound.bits)?.upperBound ?? range.upperBound
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
-      while address < limit, !pages.isExhausted {
-        if isComplete(found) { return found.sorted { $0.mapping < $1.mapping } }
-        guard let header = try pages.header(at: address, in: range, reader: reader),
-          let chunk = try chunk(at: address, header, limit: limit, everyPage: everyPage)
-        else {
-          address &+= page
+      while !isComplete(found),
+        let header = try pages.next(from: address, in: range, reader: reader)
+      {
+        address = header.address &+ page
+        guard let chunk = try chunk(at: header, limit: limit.bits, everyPage: everyPage) else {
           continue
         }
         found.append(chunk)
-        address &+= chunk.mappingSize
+        address = header.address &+ chunk.mappingSize
       }
+    }
+    if pages.isExhausted, !isComplete(found) {
+      log.add(
+        .limitReached, at: nil,
+        "the search for mmapped chunks ended after \(options.searchedPages) pages")
     }
     return found.sorted { $0.mapping < $1.mapping }
   }
 
-  /// The chunk of the mapping that begins at `address` with these two words.
+  /// The chunk of the mapping that begins with `header`.
   ///
   /// memalign leaves the first header where it was and writes the real one behind it, where the user
   /// pointer is aligned; mremap later changes only the real one. So a header that states its own
   /// distance from the mapping's start is the one that counts. Where mremap has moved the mapping, the
   /// pointer's alignment is lost, and only a look at `everyPage` finds it.
   private mutating func chunk(
-    at address: UInt64, _ header: (previousSize: UInt64, field: UInt64), limit: UInt64,
-    everyPage: Bool
+    at header: PageHeaders.Header, limit: UInt64, everyPage: Bool
   ) throws(ReadFault) -> MmappedChunk? {
+    let address = header.address
     guard header.field & 15 == 2, header.field >= 32,
       (hasNewHeader ? header.previousSize & ~1 : header.previousSize) == 0
     else { return nil }

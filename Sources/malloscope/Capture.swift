@@ -40,9 +40,12 @@ func capture(
   let options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
   let reader = LiveMemoryReader(process)
+  var surveyOptions = options
+  // A TiB: nobody waits for it but the user.
+  surveyOptions.searchedPages = 1 << 28
   let hints = try readFailure(process) { () throws(ReadFault) in
     try HeapWalk.survey(
-      of: target.instance, reader: reader, mappings: mappings, options: options)
+      of: target.instance, reader: reader, mappings: mappings, options: surveyOptions)
   }
 
   let copiedBefore = reader.copiedBytes
