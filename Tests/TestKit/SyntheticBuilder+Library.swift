@@ -19,6 +19,10 @@ extension SyntheticBuilder {
       memory.store(words: [0x84000, 0x20000, 0x42000], at: base)
       memory.store(1 as UInt32, at: base + fields.mmapCount + 12)
     }
+    if let tcache = fields.tcache {
+      memory.store(plan.fill, at: base + tcache + 16)
+      if plan.cachesLargeChunks { memory.store(1 << 22 as UInt64, at: base + tcache + 8) }
+    }
     memory.store(UInt64(arenas.count), at: library.arenaCount)
   }
 

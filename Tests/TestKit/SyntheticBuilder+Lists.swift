@@ -76,7 +76,9 @@ extension SyntheticBuilder {
     case .slots: heads = base + 152
     }
     for (bin, unordered) in tcache.bins.enumerated() {
-      let list = unordered.shuffled(using: &random)
+      var list = unordered.shuffled(using: &random)
+      // The bins for larger chunks hold several sizes, smallest first.
+      if bin >= 64 { list.sort { memory.word(at: $0 - 8) & ~7 < memory.word(at: $1 - 8) & ~7 } }
       if let index = tcaches.firstIndex(where: { $0.structure == base }) {
         tcaches[index].bins[bin] = list
       }
@@ -85,7 +87,7 @@ extension SyntheticBuilder {
       case .none: break
       case .bytes: memory.store(UInt8(count), at: base + UInt64(bin))
       case .halfWords: memory.store(UInt16(count), at: base + UInt64(bin) * 2)
-      case .slots: memory.store(UInt16(shape.tcacheFill - count), at: base + UInt64(bin) * 2)
+      case .slots: memory.store(UInt16(plan.fill - count), at: base + UInt64(bin) * 2)
       }
       memory.store(list.first ?? 0, at: heads + UInt64(bin) * 8)
       for (position, entry) in list.enumerated() {

@@ -94,10 +94,15 @@ extension SyntheticBuilder {
 
   /// A random tcache that can take one more chunk of `size`.
   private mutating func roomyTcache(for size: UInt64) -> Int? {
-    guard size <= 0x410 else { return nil }
-    let bin = Int((size - 32) / 16)
-    let roomy = tcaches.indices.filter { tcaches[$0].bins[bin].count < Int(shape.tcacheFill) }
+    guard let bin = tcacheBin(of: size) else { return nil }
+    let roomy = tcaches.indices.filter { tcaches[$0].bins[bin].count < Int(plan.fill) }
     return roomy.isEmpty ? nil : random.pick(roomy)
+  }
+
+  private func tcacheBin(of size: UInt64) -> Int? {
+    if size <= 0x410 { return Int((size - 32) / 16) }
+    guard plan.cachesLargeChunks, shape.tcache == .slots else { return nil }
+    return 64 + (UInt64.bitWidth - size.leadingZeroBitCount) - 11
   }
 
   /// Enters a chunk into the list that its state says, and into its arena's sums.
@@ -116,10 +121,10 @@ extension SyntheticBuilder {
       arenas[arena].fastbins[Int(chunk.size / 16 - 2)].append(chunk.address)
     case .tcache:
       arenas[arena].summary.cached.add(size: chunk.size)
-      guard let tcache = roomyTcache(for: chunk.size) else {
+      guard let tcache = roomyTcache(for: chunk.size), let bin = tcacheBin(of: chunk.size) else {
         preconditionFailure("a tcache has room")
       }
-      tcaches[tcache].bins[Int((chunk.size - 32) / 16)].append(chunk.user)
+      tcaches[tcache].bins[bin].append(chunk.user)
     }
   }
 

@@ -58,6 +58,14 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   /// The longest segment or heap to make, in bytes.
   package var longestSegment: UInt64 = 0x21000
 
+  /// How many chunks a tcache bin takes, if a tunable says so.
+  package var tcacheFill: UInt64?
+  /// Whether a tunable lets tcaches hold large chunks too (2.42 and later).
+  package var cachesLargeChunks = false
+
+  /// How many chunks a tcache bin takes.
+  package var fill: UInt64 { tcacheFill ?? shape.tcacheFill }
+
   /// Makes a plan of one thread with one segment in the main arena.
   package init(shape: GlibcShape, seed: UInt64) {
     self.shape = shape
