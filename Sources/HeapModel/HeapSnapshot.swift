@@ -56,6 +56,8 @@ package struct HeapSnapshot: Sendable {
   package var arenas: [ArenaSummary] = []
   /// Chunks with a mapping of their own.
   package var mmapped = Tally()
+  /// Those of them that a tcache keeps (glibc 2.43 on, if asked for by a tunable).
+  package var mmappedCached = Tally()
   /// The histogram, ascending by size, mmapped chunks included.
   package var sizes: [SizeClass] = []
   /// Every chunk, ascending by address, if they were asked for.
@@ -75,11 +77,16 @@ package struct HeapSnapshot: Sendable {
   package init() {}
 
   /// Chunks held by the program, mmapped ones included.
-  package var inUse: Tally { arenas.reduce(into: mmapped) { $0 += $1.inUse } }
+  package var inUse: Tally {
+    var tally = arenas.reduce(into: mmapped) { $0 += $1.inUse }
+    tally.count &-= mmappedCached.count
+    tally.bytes &-= mmappedCached.bytes
+    return tally
+  }
   /// Chunks in bins.
   package var free: Tally { arenas.reduce(into: Tally()) { $0 += $1.free } }
   /// Chunks in tcaches and fastbins.
-  package var cached: Tally { arenas.reduce(into: Tally()) { $0 += $1.cached } }
+  package var cached: Tally { arenas.reduce(into: mmappedCached) { $0 += $1.cached } }
   /// `system_mem` of all arenas, in bytes.
   package var systemBytes: UInt64 { arenas.reduce(0) { $0 &+ $1.systemBytes } }
   /// The top chunks, in bytes.

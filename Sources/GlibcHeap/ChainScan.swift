@@ -1,0 +1,301 @@
+// The hot loop: from chunk to chunk through bytes that are already ours.
+
+import HeapModel
+import RemoteMemory
+
+/// A chunk that its successor's header calls free.
+struct FreeChunk: BitwiseCopyable {
+  var address: UInt64
+  var size: UInt64
+  var forward: UInt64
+  var backward: UInt64
+}
+
+/// A chunk that could be in a fastbin by what its first word holds.
+struct FastbinCandidate: BitwiseCopyable {
+  var address: UInt64
+  var size: UInt64
+  /// The chunk that its decoded link leads to, 0 at a list's end.
+  var next: UInt64
+}
+
+/// A walk along one segment's chunks, and what it has counted in one arena so far.
+///
+/// A chunk's state is told by its successor's header, so one chunk is always pending. The scan
+/// stops wherever it needs a decision or more bytes, and goes on from the same place.
+struct ChainScan {
+  /// Why the scan stopped; the pending chunk is not counted yet.
+  enum Pause {
+    /// The header at this address is not in the window.
+    case needsBytes(at: UInt64)
+    /// The pending chunk ends at the boundary.
+    case boundary
+    /// The header at `next` is not that of a chunk that fits.
+    case irregular(next: UInt64, field: UInt64)
+  }
+
+  /// What the arena and the segment look like.
+  struct Ground {
+    /// The arena's index, as chunks carry it.
+    var arena: Int32
+    /// No chunk reaches beyond this address: top, or the segment's end.
+    var boundary: UInt64
+    /// The flag bits that no size field may have here.
+    var forbiddenFlags: UInt64
+    /// The largest chunk size that a fastbin may hold, 0 if the arena's fastbins are empty.
+    var fastbinLimit: UInt64 = 0
+    /// Where a fastbin's links may lead.
+    var fastbinRange = AddressRange(RemoteAddress(0), RemoteAddress(0))
+    /// How fastbin links are stored.
+    var linking = ListLinking.masked
+    /// Whether every chunk is to be kept.
+    var collectsChunks = false
+  }
+
+  /// How many free chunks are remembered for telling which of them a broken list lacks: 16 MiB.
+  static let freeChunkLimit = 1 << 19
+
+  var ground: Ground
+  /// The pending chunk and its size field.
+  private(set) var chunk: UInt64 = 0
+  private(set) var field: UInt64 = 0
+  /// The pending chunk's first two words, kept when the window leaves it behind.
+  private var savedLinks: (forward: UInt64, backward: UInt64) = (0, 0)
+
+  var inUse = Tally()
+  var free = Tally()
+  var cached = Tally()
+  var structures = Tally()
+  /// Checksums over the free chunks: their addresses, and where their list links lead.
+  var addressSum: UInt64 = 0
+  var forwardSum: UInt64 = 0
+  var backwardSum: UInt64 = 0
+  var freeChunks: [FreeChunk] = []
+  var fastbinCandidates: [FastbinCandidate] = []
+  var chunks: [Chunk] = []
+
+  init(ground: Ground) {
+    self.ground = ground
+  }
+
+  /// The pending chunk's size without flags.
+  var size: UInt64 { field & ~7 }
+
+  /// Makes the chunk at `address` with size field `field` the pending one.
+  mutating func begin(at address: UInt64, field: UInt64) {
+    chunk = address
+    self.field = field
+    savedLinks = (0, 0)
+  }
+
+  /// Whether `field` can be the size field of a chunk at `address`.
+  func isPlausible(_ field: UInt64, at address: UInt64) -> Bool {
+    let size = field & ~7
+    return field & ground.forbiddenFlags == 0 && size >= 32 && address <= ground.boundary
+      && size <= ground.boundary &- address
+  }
+
+  /// Walks as far as the bytes in `source` allow.
+  ///
+  /// `isFinal` says that no bytes beyond the window will come: then a header may be the last thing
+  /// in it; else its chunk's two links must be there too. `flat` and `large` are a size table's.
+  mutating func run(
+    _ source: borrowing Window, isFinal: Bool, marks: inout Marks,
+    flat: inout [SizeCounts], large: inout [UInt64: SizeCounts], log: inout FindingLog
+  ) -> Pause {
+    let window = source.bytes
+    let base = source.base
+    let header = isFinal ? 16 : 32
+    guard window.byteCount >= header else { return .needsBytes(at: chunk &+ size) }
+    let lastHeader = UInt64(window.byteCount - header)
+    let ground = ground
+    var chunk = chunk
+    var field = field
+    var counted = Tally()
+    var nextMark = marks.next
+    var pause: Pause
+    var flat = flat.mutableSpan
+    while true {
+      let size = field & ~7
+      // Cannot wrap: a size is accepted only if it fits below the boundary.
+      let next = chunk &+ size
+      if next == ground.boundary {
+        pause = .boundary
+        break
+      }
+      let offset = next &- base
+      guard offset <= lastHeader else {
+        pause = .needsBytes(at: next)
+        break
+      }
+      let nextField = window.word(at: Int(offset) + 8)
+      let nextSize = nextField & ~7
+      guard
+        nextField & ground.forbiddenFlags == 0, nextSize >= 32,
+        nextSize <= ground.boundary &- next
+      else {
+        pause = .irregular(next: next, field: nextField)
+        break
+      }
+      if nextField & 1 != 0, nextMark >= next {
+        counted.count &+= 1
+        counted.bytes &+= size
+        if size < SizeTable.flatLimit {
+          flat[Int(size >> 4)].inUse &+= 1
+        } else {
+          large[size, default: SizeCounts()].inUse &+= 1
+        }
+        if size <= ground.fastbinLimit {
+          let stored = chunk >= base ? window.word(at: Int(chunk &- base) + 16) : savedLinks.forward
+          noteFastbinCandidate(at: chunk, size: size, stored: stored)
+        }
+        if ground.collectsChunks { collect(chunk, size: size, .inUse) }
+      } else {
+        let links =
+          chunk >= base
+          ? (
+            forward: window.word(at: Int(chunk &- base) + 16),
+            backward: window.word(at: Int(chunk &- base) + 24)
+          ) : savedLinks
+        let state = classify(
+          chunk, size: size, isInUse: nextField & 1 != 0, links: links,
+          previousSize: window.word(at: Int(offset)), marks: &marks, log: &log)
+        nextMark = marks.next
+        if size < SizeTable.flatLimit {
+          flat[Int(size >> 4)].add(state)
+        } else {
+          large[size, default: SizeCounts()].add(state)
+        }
+      }
+      chunk = next
+      field = nextField
+    }
+    inUse += counted
+    if chunk >= base { saveLinks(of: chunk, from: window, base: base) }
+    self.chunk = chunk
+    self.field = field
+    return pause
+  }
+
+  /// Counts the pending chunk, of which a header that is no chunk's, or none, says whether it is in
+  /// use, as a chunk of `size` bytes.
+  mutating func finish(
+    size: UInt64, isInUse: Bool, previousSize: UInt64?, marks: inout Marks,
+    sizes: inout SizeTable, log: inout FindingLog
+  ) {
+    if isInUse, marks.next >= chunk &+ size {
+      inUse.add(size: size)
+      sizes.update(size) { $0.inUse += 1 }
+      if size <= ground.fastbinLimit {
+        noteFastbinCandidate(at: chunk, size: size, stored: savedLinks.forward)
+      }
+      if ground.collectsChunks { collect(chunk, size: size, .inUse) }
+    } else {
+      let state = classify(
+        chunk, size: size, isInUse: isInUse, links: savedLinks, previousSize: previousSize,
+        marks: &marks, log: &log)
+      sizes.update(size) { $0.add(state) }
+    }
+  }
+
+  private mutating func saveLinks(of chunk: UInt64, from window: RawSpan, base: UInt64) {
+    let offset = chunk &- base
+    guard offset <= UInt64(window.byteCount), UInt64(window.byteCount) &- offset >= 32 else {
+      return
+    }
+    savedLinks = (window.word(at: Int(offset) + 16), window.word(at: Int(offset) + 24))
+  }
+
+  /// Decides the state of a chunk that is free or marked, counts it in the arena, and returns it.
+  private mutating func classify(
+    _ chunk: UInt64, size: UInt64, isInUse: Bool, links: (forward: UInt64, backward: UInt64),
+    previousSize: UInt64?, marks: inout Marks, log: inout FindingLog
+  ) -> ChunkState {
+    var state = isInUse ? ChunkState.inUse : .binned
+    while marks.next < chunk &+ size, let kind = marks.nextKind {
+      let mark = marks.next
+      marks.advance()
+      guard mark == chunk, isInUse else {
+        if mark >= chunk {
+          log.add(
+            .listDamage, at: mark &+ 16,
+            "a tcache leads to \(RemoteAddress(mark &+ 16)), which is "
+              + (mark == chunk ? "free in a bin" : "inside another chunk"))
+        }
+        continue
+      }
+      switch kind {
+      case .structure:
+        state = .internal
+      case .cached(let allowed):
+        state = .tcache
+        if !allowed.contains(size) {
+          log.add(
+            .listDamage, at: chunk &+ 16,
+            "a tcache bin for chunks of \(allowed.lowerBound) bytes holds one of \(size) bytes")
+        }
+      }
+    }
+    switch state {
+    case .binned:
+      free.add(size: size)
+      addressSum &+= mixed(chunk)
+      forwardSum &+= mixed(links.forward)
+      backwardSum &+= mixed(links.backward)
+      if freeChunks.count < Self.freeChunkLimit {
+        freeChunks.append(
+          FreeChunk(
+            address: chunk, size: size, forward: links.forward, backward: links.backward))
+      }
+      if let previousSize, previousSize != size {
+        log.add(
+          .inTransit, at: chunk &+ 16,
+          "a free chunk of \(size) bytes is followed by a header that says \(previousSize)")
+      }
+    case .tcache, .fastbin: cached.add(size: size)
+    case .internal: structures.add(size: size)
+    case .inUse, .top: inUse.add(size: size)
+    }
+    if ground.collectsChunks { collect(chunk, size: size, state) }
+    return state
+  }
+
+  private mutating func noteFastbinCandidate(at chunk: UInt64, size: UInt64, stored: UInt64) {
+    let next = ground.linking.next(stored: stored, field: chunk &+ 16)
+    guard next & 15 == 0, next == 0 || ground.fastbinRange.contains(RemoteAddress(next)) else {
+      return
+    }
+    // Without masking, a null first word is too common among the program's own chunks to be kept:
+    // a list's last chunk is looked at when a list leads to it.
+    if next == 0, case .plain = ground.linking { return }
+    fastbinCandidates.append(FastbinCandidate(address: chunk, size: size, next: next))
+  }
+
+  mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
+    chunks.append(
+      Chunk(
+        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- 8, state: state,
+        arena: ground.arena))
+  }
+}
+
+extension SizeCounts {
+  /// Counts one chunk in `state`.
+  fileprivate mutating func add(_ state: ChunkState) {
+    switch state {
+    case .inUse: inUse &+= 1
+    case .binned: free &+= 1
+    case .tcache, .fastbin: cached &+= 1
+    case .top, .internal: break
+    }
+  }
+}
+
+/// Spreads an address over 64 bits, so that sums of them tell one set of addresses from another.
+@inline(__always)
+func mixed(_ address: UInt64) -> UInt64 {
+  var value = address &* 0x9E37_79B9_7F4A_7C15
+  value ^= value >> 32
+  value &*= 0xD6E8_FEB8_6659_FD93
+  return value ^ (value >> 32)
+}

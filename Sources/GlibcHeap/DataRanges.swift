@@ -1,0 +1,60 @@
+// The parts of the address space that can hold chunks.
+
+import HeapModel
+
+/// Private writable anonymous memory, neighbouring mappings joined.
+///
+/// Mappings are no heap boundaries: the kernel splits them (huge pages, mlock, names) and merges them
+/// with neighbours, and labels what is beside the break `[heap]`.
+struct DataRanges {
+  /// The ranges, ascending and disjoint.
+  let ranges: [AddressRange]
+
+  /// Picks them from the target's mappings.
+  init(_ mappings: [MemoryMapping]) {
+    var joined: [AddressRange] = []
+    let candidates = mappings.filter { $0.isPrivateAnonymousData }
+      .sorted { $0.range.lowerBound < $1.range.lowerBound }
+    for mapping in candidates {
+      if let last = joined.last, last.upperBound >= mapping.range.lowerBound {
+        joined[joined.count - 1] = AddressRange(
+          last.lowerBound, max(last.upperBound, mapping.range.upperBound))
+      } else {
+        joined.append(mapping.range)
+      }
+    }
+    ranges = joined
+  }
+
+  /// The range that `address` is in.
+  func range(containing address: UInt64) -> AddressRange? {
+    var low = 0
+    var high = ranges.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ranges[middle].lowerBound.bits <= address { low = middle + 1 } else { high = middle }
+    }
+    guard low > 0, ranges[low - 1].upperBound.bits > address else { return nil }
+    return ranges[low - 1]
+  }
+
+  /// Whether a pointer to a chunk's user bytes could be `address`.
+  func canHoldUserPointer(_ address: UInt64) -> Bool {
+    address & 15 == 0 && range(containing: address) != nil
+  }
+
+  /// The ranges without the parts that `excluded` covers.
+  func subtracting(_ excluded: [AddressRange]) -> [AddressRange] {
+    let holes = excluded.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
+    var result: [AddressRange] = []
+    for range in ranges {
+      var start = range.lowerBound
+      for hole in holes where hole.overlaps(AddressRange(start, range.upperBound)) {
+        if hole.lowerBound > start { result.append(AddressRange(start, hole.lowerBound)) }
+        start = max(start, hole.upperBound)
+      }
+      if start < range.upperBound { result.append(AddressRange(start, range.upperBound)) }
+    }
+    return result
+  }
+}

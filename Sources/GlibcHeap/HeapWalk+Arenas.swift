@@ -1,0 +1,189 @@
+// From the ring of arenas to the memory that each holds.
+
+import HeapModel
+import RemoteMemory
+
+extension HeapWalk {
+  /// More arenas than any process has: the limit on a ring that never closes.
+  private static var arenaLimit: Int { 65_536 }
+
+  /// Reads every arena, the main arena first.
+  mutating func readRing() throws(ReadFault) -> [Arena] {
+    var arenas: [Arena] = []
+    var seen: Set<UInt64> = []
+    var address = instance.mainArena
+    repeat {
+      guard seen.insert(address.bits).inserted, arenas.count < Self.arenaLimit else {
+        log.add(
+          .arenaDamage, at: address.bits, "the ring of arenas does not lead back to the first")
+        return arenas
+      }
+      let size = instance.arenaLayout.byteCount
+      guard let bytes = try reader.bytes(at: address, count: size) else {
+        log.add(
+          .arenaDamage, at: address.bits,
+          "arena \(arenas.count) at \(address) cannot be read; it and those after it are missing")
+        return arenas
+      }
+      let arena = Arena(address: address, layout: instance.arenaLayout, bytes: bytes)
+      arenas.append(arena)
+      address = arena.next
+    } while address != instance.mainArena
+    return arenas
+  }
+
+  /// Walks all memory of `arena` and verifies its lists.
+  mutating func walk(_ arena: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
+    let isMain = index == 0
+    var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
+    summary.systemBytes = arena.systemBytes
+    summary.attachedThreads = arena.attachedThreads
+    summary.isLocked = arena.isLocked
+    if arena.systemBytes > arena.maxSystemBytes {
+      log.add(
+        .arenaDamage, at: arena.address.bits,
+        "arena \(index) holds \(arena.systemBytes) bytes, more than its own maximum of "
+          + "\(arena.maxSystemBytes)")
+    }
+    prepareScan(for: arena, index: index, isMain: isMain)
+    if isMain {
+      try walkMain(arena, &summary)
+    } else {
+      try walkHeaps(of: arena, &summary)
+    }
+    summary.inUse = scan.inUse
+    summary.free = scan.free
+    summary.cached = scan.cached
+    summary.tcacheStructures = scan.structures
+    try verifyBins(of: arena, &summary)
+    try moveFastbins(of: arena, &summary)
+    checks.append(
+      Check(
+        "arena \(index) system_mem", expected: summary.systemBytes, found: summary.accountedBytes))
+    return summary
+  }
+
+  private mutating func prepareScan(for arena: Arena, index: Int, isMain: Bool) {
+    let hasFastbins = arena.fastbinHeads.contains { $0 != 0 }
+    scan.ground = ChainScan.Ground(
+      arena: Int32(truncatingIfNeeded: index), boundary: 0,
+      // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
+      forbiddenFlags: isMain ? 0b1110 : 0b1010,
+      fastbinLimit: hasFastbins ? UInt64(32 + 16 * (ArenaLayout.fastbinCount - 1)) : 0,
+      fastbinRange: data.ranges.isEmpty
+        ? AddressRange(RemoteAddress(0), RemoteAddress(0))
+        : AddressRange(
+          data.ranges[0].lowerBound, data.ranges[data.ranges.count - 1].upperBound),
+      linking: linking, collectsChunks: options.collectsChunks)
+    scan.inUse = Tally()
+    scan.free = Tally()
+    scan.cached = Tally()
+    scan.structures = Tally()
+    scan.addressSum = 0
+    scan.forwardSum = 0
+    scan.backwardSum = 0
+    scan.freeChunks.removeAll(keepingCapacity: true)
+    scan.fastbinCandidates.removeAll(keepingCapacity: true)
+  }
+
+  // MARK: Thread arenas
+
+  /// One heap of a thread arena: what its header says.
+  struct Heap {
+    var start: UInt64
+    var size: UInt64
+    var previous: UInt64
+    var range: AddressRange { AddressRange(RemoteAddress(start), byteCount: size) }
+  }
+
+  private mutating func walkHeaps(
+    of arena: Arena, _ summary: inout ArenaSummary
+  ) throws(ReadFault) {
+    let heaps = try heaps(of: arena)
+    let headerSize = heapInfoSize(of: arena)
+    for heap in heaps {
+      let isFirst = heap.range.contains(arena.address)
+      let first = HeapInfoLayout(byteCount: headerSize)
+        .firstChunk(isFirstHeap: isFirst, arena: arena.layout)
+      summary.segments.append(heap.range)
+      summary.headerBytes &+= min(first, heap.size)
+      let top = heap.range.contains(arena.top) ? arena.top.bits : nil
+      let segment = Segment(
+        start: heap.start &+ first, limit: heap.range.upperBound.bits, top: top, isMain: false)
+      if segment.start < segment.limit { _ = try walk(segment, &summary) }
+    }
+  }
+
+  /// The heaps of a thread arena, oldest first.
+  mutating func heaps(of arena: Arena) throws(ReadFault) -> [Heap] {
+    let headerSize = UInt64(heapInfoSize(of: arena))
+    let firstHeap = arena.address.bits &- headerSize
+    var maxima = [HeapInfoLayout.defaultHeapMaximum]
+    let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
+    if !overflow, huge > 0, huge & (huge - 1) == 0 { maxima.append(huge) }
+    for maximum in maxima where firstHeap & (maximum - 1) == 0 {
+      var chain: [Heap] = []
+      var address = arena.top.bits & ~(maximum - 1)
+      while let heap = try heap(at: address, of: arena, maximum: maximum),
+        chain.count < 1 << 20, !chain.contains(where: { $0.start == heap.start })
+      {
+        chain.append(heap)
+        address = heap.previous
+        if address == 0 { break }
+      }
+      guard chain.last?.start == firstHeap else { continue }
+      remember(chain, maximum: maximum)
+      return chain.reversed()
+    }
+    return try searchHeaps(of: arena, first: firstHeap)
+  }
+
+  /// The heaps whose headers name the arena, where the chain from top does not lead to the first: top
+  /// is in a heap that was just unmapped, or damaged.
+  private mutating func searchHeaps(
+    of arena: Arena, first: UInt64
+  ) throws(ReadFault) -> [Heap] {
+    let maximum = HeapInfoLayout.defaultHeapMaximum
+    var found: [Heap] = []
+    for range in data.ranges {
+      let (raised, overflow) = range.lowerBound.bits.addingReportingOverflow(maximum - 1)
+      if overflow { continue }
+      var address = raised & ~(maximum - 1)
+      while address < range.upperBound.bits {
+        if let heap = try heap(at: address, of: arena, maximum: maximum) { found.append(heap) }
+        address &+= maximum
+      }
+    }
+    remember(found, maximum: maximum)
+    log.add(
+      .arenaDamage, at: arena.address.bits,
+      "the top chunk of the arena at \(arena.address) leads to no heap of its own; "
+        + "\(found.count) of its heaps were found by their headers")
+    return found
+  }
+
+  private mutating func remember(_ heaps: [Heap], maximum: UInt64) {
+    for heap in heaps {
+      arenaMemory.append(AddressRange(RemoteAddress(heap.start), byteCount: maximum))
+    }
+  }
+
+  private func heap(
+    at address: UInt64, of arena: Arena, maximum: UInt64
+  ) throws(ReadFault) -> Heap? {
+    guard let words = try reader.words(at: RemoteAddress(address), count: 3),
+      words[HeapInfoLayout.arena / 8] == arena.address.bits
+    else { return nil }
+    let size = words[HeapInfoLayout.size / 8]
+    guard size >= 64, size <= maximum, size % 16 == 0 else { return nil }
+    return Heap(
+      start: address, size: size, previous: words[HeapInfoLayout.previous / 8])
+  }
+
+  /// The size of `heap_info`, of which a thread arena's own address tells: it follows the first heap's
+  /// header, and heaps begin at page boundaries.
+  private func heapInfoSize(of arena: Arena) -> Int {
+    let distance = Int(arena.address.bits & 0xfff)
+    return distance == 32 || distance == 48 ? distance : instance.heapInfoLayout.byteCount
+  }
+}

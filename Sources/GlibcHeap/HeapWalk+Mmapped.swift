@@ -1,0 +1,184 @@
+// Chunks that have a mapping of their own.
+
+package import HeapModel
+import RemoteMemory
+
+/// One chunk with a mapping of its own.
+package struct MmappedChunk: Hashable, Sendable {
+  /// Where its mapping begins.
+  package var mapping: RemoteAddress
+  /// How many bytes the chunk lies behind the mapping's start: 0 unless it was aligned.
+  package var distance: UInt64
+  /// From the chunk to the mapping's end, in bytes.
+  package var size: UInt64
+
+  /// The whole mapping in bytes.
+  package var mappingSize: UInt64 { distance &+ size }
+  /// The chunk's own address.
+  var chunk: UInt64 { mapping.bits &+ distance }
+  var range: AddressRange { AddressRange(mapping, byteCount: mappingSize) }
+}
+
+extension HeapWalk {
+  /// From glibc 2.43 on the size field leaves out the mapping's last 16 bytes, and bit 0 of the word
+  /// before it says that the mapping uses huge pages.
+  private var hasNewHeader: Bool { instance.arenaLayout == .d }
+  /// How many bytes of the mapping the size field does not count.
+  private var uncounted: UInt64 { hasNewHeader ? 16 : 0 }
+  /// Bytes of a chunk that the program may not write: both header words, and what is not counted
+  /// (2.43: usable is the size field less 8).
+  private var overhead: UInt64 { hasNewHeader ? 24 : 16 }
+
+  /// Finds the mmapped chunks and adds them to `snapshot`.
+  mutating func addMmapped(to snapshot: inout HeapSnapshot) throws(ReadFault) {
+    var found = try verified(hints.mmapped)
+    if !isComplete(found) { found = try searchMmapped(known: found) }
+    let mappedBytes = found.reduce(0) { $0 &+ $1.mappingSize }
+    for chunk in found {
+      let kind = marks.kind(of: chunk.chunk)
+      let isCached = if case .cached = kind { true } else { false }
+      snapshot.mmapped.add(size: chunk.size)
+      if isCached { snapshot.mmappedCached.add(size: chunk.size) }
+      sizes.update(chunk.size) {
+        if isCached { $0.cached += 1 } else { $0.inUse += 1 }
+      }
+      if options.collectsChunks {
+        scan.chunks.append(
+          Chunk(
+            userAddress: RemoteAddress(chunk.chunk &+ 16), size: chunk.size,
+            usableSize: chunk.size &- overhead, state: isCached ? .tcache : .inUse, arena: nil))
+      }
+    }
+    snapshot.systemAndMmappedBytes &+= parameters.mmappedBytes
+    snapshot.accountedBytes &+= min(parameters.mmappedBytes, mappedBytes)
+    compareMmapped(count: found.count, bytes: mappedBytes)
+  }
+
+  private mutating func compareMmapped(count: Int, bytes: UInt64) {
+    checks.append(
+      Check(
+        "n_mmaps", expected: UInt64(truncatingIfNeeded: parameters.mmapCount),
+        found: UInt64(count)))
+    let holds = areBytesRight(bytes, count: count)
+    checks.append(
+      Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
+    if count != parameters.mmapCount || !holds {
+      log.add(
+        .mmapMismatch, at: nil,
+        bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
+        "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
+          + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
+    }
+  }
+
+  private func isComplete(_ chunks: [MmappedChunk]) -> Bool {
+    chunks.count == parameters.mmapCount
+      && areBytesRight(chunks.reduce(0) { $0 &+ $1.mappingSize }, count: chunks.count)
+  }
+
+  /// glibc 2.43 and 2.44 add 16 too many to `mmapped_mem` with every mremap that changes a size.
+  private func areBytesRight(_ bytes: UInt64, count: Int) -> Bool {
+    if bytes == parameters.mmappedBytes { return true }
+    return hasNewHeader && count == parameters.mmapCount && bytes < parameters.mmappedBytes
+      && (parameters.mmappedBytes - bytes) % 16 == 0
+  }
+
+  /// Those of `hints` that are still chunks, as they are now.
+  private func verified(_ hints: [MmappedChunk]) throws(ReadFault) -> [MmappedChunk] {
+    let headers = try reader.gather(at: hints.map { RemoteAddress($0.chunk) }, wordsEach: 2)
+    return hints.indices.compactMap { index in
+      guard let previousSize = headers[index, 0], let field = headers[index, 1],
+        let range = data.range(containing: hints[index].mapping.bits)
+      else { return nil }
+      return chunk(
+        mapping: hints[index].mapping.bits, distance: hints[index].distance,
+        previousSize: previousSize, field: field, limit: range.upperBound.bits)
+    }
+  }
+
+  /// The chunk `distance` bytes behind `mapping`, if the two words there are its header: the distance
+  /// itself, and a size that makes the whole mapping whole pages, flagged as mmapped and nothing else.
+  private func chunk(
+    mapping: UInt64, distance: UInt64, previousSize: UInt64, field: UInt64, limit: UInt64
+  ) -> MmappedChunk? {
+    let stated = hasNewHeader ? previousSize & ~1 : previousSize
+    guard stated == distance, field & 15 == 2 else { return nil }
+    let size = (field & ~7) &+ uncounted
+    guard size >= 32, mapping <= limit, distance <= limit &- mapping,
+      size <= limit &- mapping &- distance,
+      (distance &+ size) & (options.pageSize &- 1) == 0
+    else { return nil }
+    return MmappedChunk(mapping: RemoteAddress(mapping), distance: distance, size: size)
+  }
+
+  /// Searches the anonymous memory that is no arena's for mmapped chunks.
+  ///
+  /// Every page is tried until as many are found as glibc counts. `known` ones are taken as they are.
+  mutating func searchMmapped(known: [MmappedChunk]) throws(ReadFault) -> [MmappedChunk] {
+    var found = known
+    guard parameters.mmapCount > 0 else { return [] }
+    let page = options.pageSize
+    var pages = PageHeaders(pageSize: page)
+    for range in data.subtracting(arenaMemory + known.map(\.range)) {
+      let limit = range.upperBound.bits
+      var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
+      while address < limit {
+        if isComplete(found) { return found.sorted { $0.mapping < $1.mapping } }
+        guard let header = try pages.header(at: address, in: range, reader: reader),
+          let chunk = try chunk(at: address, header, limit: limit)
+        else {
+          address &+= page
+          continue
+        }
+        found.append(chunk)
+        address &+= chunk.mappingSize
+      }
+    }
+    return found.sorted { $0.mapping < $1.mapping }
+  }
+
+  /// The chunk of the mapping that begins at `address` with these two words.
+  ///
+  /// memalign leaves the first header where it was and writes the real one behind it, where the user
+  /// pointer is aligned; mremap later changes only the real one. So a header that states its own
+  /// distance from the mapping's start is the one that counts.
+  private func chunk(
+    at address: UInt64, _ header: (previousSize: UInt64, field: UInt64), limit: UInt64
+  ) throws(ReadFault) -> MmappedChunk? {
+    guard header.field & 15 == 2, header.field >= 32,
+      (hasNewHeader ? header.previousSize & ~1 : header.previousSize) == 0
+    else { return nil }
+    let distances = alignedDistances(at: address, limit: limit)
+    let headers = try reader.gather(
+      at: distances.map { RemoteAddress(address &+ $0) }, wordsEach: 2)
+    for (index, distance) in distances.enumerated() {
+      guard let previousSize = headers[index, 0], let field = headers[index, 1],
+        let chunk = chunk(
+          mapping: address, distance: distance, previousSize: previousSize, field: field,
+          limit: limit)
+      else { continue }
+      return chunk
+    }
+    return chunk(
+      mapping: address, distance: 0, previousSize: header.previousSize, field: header.field,
+      limit: limit)
+  }
+
+  /// Where memalign can have put the chunk of a mapping: for each power of two, the first place whose
+  /// user pointer is a multiple of it, or the one after if that leaves less than a smallest chunk.
+  private func alignedDistances(at mapping: UInt64, limit: UInt64) -> [UInt64] {
+    var distances: Set<UInt64> = []
+    var alignment: UInt64 = 32
+    while alignment <= limit &- mapping {
+      let aligned = (mapping &+ 16 &+ alignment &- 1) & ~(alignment &- 1)
+      for user in [aligned, aligned &+ alignment] {
+        let distance = user &- 16 &- mapping
+        if distance >= 32, distance < limit &- mapping, limit &- mapping &- distance >= 32 {
+          distances.insert(distance)
+        }
+      }
+      alignment <<= 1
+    }
+    return distances.sorted()
+  }
+}

@@ -1,0 +1,286 @@
+// Along one segment: the hot loop's slow companion, which decides what the loop cannot.
+
+import HeapModel
+import RemoteMemory
+
+extension HeapWalk {
+  /// Consecutive memory of an arena.
+  struct Segment {
+    /// Where its first chunk should be.
+    var start: UInt64
+    /// Where its memory ends.
+    var limit: UInt64
+    /// The arena's top chunk, if it is in this segment.
+    var top: UInt64?
+    /// Whether it is the main arena's, which ends segments by fenceposts.
+    var isMain: Bool
+  }
+
+  /// How a segment ended.
+  enum SegmentEnd {
+    /// At the arena's top chunk.
+    case top
+    /// At its limit, with or without a terminator.
+    case limit
+    /// At fenceposts, whose last byte is before this address.
+    case fenceposts(end: UInt64)
+    /// In damage from which no chunk could be found again.
+    case lost
+  }
+
+  /// What stands where a chunk should begin.
+  private enum Header {
+    case chunk(field: UInt64)
+    case top(field: UInt64?)
+    case limit
+    case fenceposts(end: UInt64, field: UInt64)
+    case terminator(byteCount: UInt64, field: UInt64)
+    /// A chunk that reaches to the segment's end although top is inside of it: top was advanced, and
+    /// the chunk's own header is not written yet.
+    case acrossTop(field: UInt64)
+    case damaged(field: UInt64)
+    case unreadable
+  }
+
+  /// Walks `segment`, counting its chunks in `scan` and everything else in `summary`.
+  mutating func walk(
+    _ segment: Segment, _ summary: inout ArenaSummary
+  ) throws(ReadFault) -> SegmentEnd {
+    scan.ground.boundary = segment.top ?? segment.limit
+    marks.seek(to: segment.start)
+    var address = segment.start
+    var hasPending = false
+    while true {
+      switch try header(at: address, in: segment) {
+      case .chunk(let field):
+        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        scan.begin(at: address, field: field)
+        hasPending = true
+        address = runScan(in: segment)
+      case .top(let field):
+        if hasPending { finishPending(isInUse: field.map { $0 & 1 != 0 } ?? true, next: nil) }
+        recordTop(address, field: field, in: segment, &summary)
+        return .top
+      case .limit:
+        if hasPending {
+          log.add(
+            .inTransit, at: scan.chunk &+ 16,
+            "the last chunk of the heap that ends at \(RemoteAddress(segment.limit)) has no "
+              + "terminator behind it: the arena was moving to a new heap")
+          finishPending(isInUse: true, next: nil)
+        }
+        return .limit
+      case .fenceposts(let end, let field):
+        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        summary.headerBytes &+= end &- address
+        return .fenceposts(end: end)
+      case .terminator(let byteCount, let field):
+        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        summary.headerBytes &+= byteCount
+        return .limit
+      case .acrossTop(let field):
+        let top = segment.top ?? segment.limit
+        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        log.add(
+          .inTransit, at: address &+ 16,
+          "top was being split: the chunk before it still reached to the end of the segment")
+        scan.begin(at: address, field: top &- address | field & 7)
+        hasPending = true
+        address = top
+      case .damaged(let field):
+        guard
+          let next = try skipDamage(
+            at: address, field: field, hasPending: hasPending, in: segment, &summary)
+        else { return .lost }
+        hasPending = false
+        address = next
+      case .unreadable:
+        guard
+          let next = try skipDamage(
+            at: address, field: nil, hasPending: hasPending, in: segment, &summary)
+        else { return .lost }
+        hasPending = false
+        address = next
+      }
+    }
+  }
+
+  /// Runs the hot loop over what the window holds and returns where the next header is.
+  private mutating func runScan(in segment: Segment) -> UInt64 {
+    let isFinal = window.base &+ UInt64(window.count) >= segment.limit
+    let pause = scan.run(
+      window, isFinal: isFinal, marks: &marks, flat: &sizes.flat, large: &sizes.large, log: &log)
+    switch pause {
+    case .needsBytes(let next): return next
+    case .boundary: return scan.ground.boundary
+    case .irregular(let next, _): return next
+    }
+  }
+
+  private mutating func finishPending(isInUse: Bool, next: UInt64?) {
+    scan.finish(
+      size: scan.size, isInUse: isInUse, previousSize: next.flatMap { window.word(at: $0) },
+      marks: &marks, sizes: &sizes, log: &log)
+  }
+
+  private mutating func recordTop(
+    _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
+  ) {
+    let size = segment.limit &- address
+    summary.topAddress = RemoteAddress(address)
+    summary.topBytes = size
+    if let field, field & ~7 != size {
+      log.add(
+        .inTransit, at: address &+ 16,
+        "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
+    }
+    if scan.ground.collectsChunks { scan.collect(address, size: size, .top) }
+  }
+
+  private mutating func header(
+    at address: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Header {
+    let needed = min(32, segment.limit &- address)
+    if needed < 16 {
+      return address == segment.top ? .top(field: nil) : .limit
+    }
+    if !window.holds(address, needed) {
+      let isReadable = try window.move(
+        to: address, holding: needed, limit: segment.limit, reader: reader)
+      if !isReadable { return address == segment.top ? .top(field: nil) : .unreadable }
+    }
+    guard let field = window.word(at: address &+ 8) else { return .unreadable }
+    if address == segment.top { return .top(field: field) }
+    if scan.isPlausible(field, at: address) { return .chunk(field: field) }
+    let size = field & ~7
+    if segment.isMain {
+      if let end = fencepostsEnd(at: address, limit: segment.limit) {
+        return .fenceposts(end: end, field: field)
+      }
+    } else if segment.top == nil {
+      if address == segment.limit &- 32, size == 16 {
+        return .terminator(byteCount: 32, field: field)
+      }
+      if address == segment.limit &- 16, size == 0 {
+        return .terminator(byteCount: 16, field: field)
+      }
+    }
+    if let top = segment.top, address < top, top &- address >= 32,
+      field & scan.ground.forbiddenFlags == 0, size == segment.limit &- address
+    {
+      return .acrossTop(field: field)
+    }
+    return .damaged(field: field)
+  }
+
+  /// The end of the two or three 16-byte pseudo-chunks that end a segment of the main arena.
+  private func fencepostsEnd(at address: UInt64, limit: UInt64) -> UInt64? {
+    var end = address
+    while end < address &+ 48, end < limit, let field = window.word(at: end &+ 8),
+      field & ~1 == 16
+    {
+      end &+= 16
+    }
+    return end >= address &+ 32 ? end : nil
+  }
+
+  // MARK: Damage
+
+  /// Counts the pending chunk, finds where chunks can be made out again, records the gap, and returns
+  /// the place, or nil if there is none up to the boundary.
+  private mutating func skipDamage(
+    at address: UInt64, field: UInt64?, hasPending: Bool, in segment: Segment,
+    _ summary: inout ArenaSummary
+  ) throws(ReadFault) -> UInt64? {
+    var before = "no chunk before it"
+    if hasPending {
+      before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
+      finishPending(isInUse: true, next: nil)
+    }
+    let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
+    let next = try resynchronise(from: from, in: segment)
+    let lost = (next ?? scan.ground.boundary) &- address
+    summary.unaccountedBytes &+= lost
+    if let field {
+      log.add(
+        .chainBreak, at: address, bytes: lost,
+        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
+    } else {
+      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
+    }
+    if next == nil, let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
+    if let next { marks.seek(to: next) }
+    return next
+  }
+
+  /// The first address from `from` on, in steps of 16 bytes, from which headers lead on plausibly: to
+  /// a chunk that is known, to an end, or over 16 of them.
+  mutating func resynchronise(
+    from start: UInt64, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    let boundary = scan.ground.boundary
+    var address = (start &+ 15) & ~15
+    while address >= start, address < boundary, boundary &- address >= 32 || address == boundary {
+      if !probe.holds(address, 16),
+        try !probe.move(to: address, holding: 16, limit: segment.limit, reader: reader)
+      {
+        address = (address | 4095) &+ 1
+        continue
+      }
+      guard let field = probe.word(at: address &+ 8) else { return nil }
+      if scan.isPlausible(field, at: address), try leadsOn(from: address, in: segment) {
+        return address
+      }
+      address &+= 16
+    }
+    return segment.top == boundary && boundary > start ? boundary : nil
+  }
+
+  private mutating func leadsOn(
+    from start: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    var address = start
+    var size: UInt64 = 0
+    for _ in 0..<16 {
+      if address == scan.ground.boundary { return true }
+      if address != start, marks.kind(of: address) != nil { return true }
+      guard let (previousSize, field) = try probeHeader(at: address, limit: segment.limit) else {
+        return false
+      }
+      if size != 0, field & 1 == 0, previousSize != size { return false }
+      guard scan.isPlausible(field, at: address) else {
+        return isEnd(field, at: address, in: segment)
+      }
+      size = field & ~7
+      address &+= size
+    }
+    return true
+  }
+
+  private func isEnd(_ field: UInt64, at address: UInt64, in segment: Segment) -> Bool {
+    if segment.isMain { return field & ~1 == 16 }
+    return segment.top == nil
+      && (address == segment.limit &- 32 && field & ~7 == 16
+        || address == segment.limit &- 16 && field & ~7 == 0)
+  }
+
+  /// The two words of the header at `address`, read through the probe while its budget lasts.
+  private mutating func probeHeader(
+    at address: UInt64, limit: UInt64
+  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
+    if !probe.holds(address, 16) {
+      guard probeMovesLeft > 0 else { return nil }
+      probeMovesLeft -= 1
+      if probeMovesLeft == 0 {
+        log.add(
+          .limitReached, at: address, "damaged parts are searched for chunks only nearby from here")
+      }
+      guard let words = try reader.words(at: RemoteAddress(address), count: 2) else { return nil }
+      return (words[0], words[1])
+    }
+    guard let previous = probe.word(at: address), let field = probe.word(at: address &+ 8) else {
+      return nil
+    }
+    return (previous, field)
+  }
+}

@@ -1,0 +1,250 @@
+// Every thread's tcache, found from the thread pointers without any symbol.
+
+import HeapModel
+import RemoteMemory
+
+/// One thread's tcache structure as it was read.
+private struct Tcache {
+  var tid: Int32
+  /// Where its structure lies, as the user pointer of its chunk.
+  var address: UInt64
+  var layout: TcacheLayout
+  /// For each bin, how many chunks its counter says and the user address of the first, or 0.
+  var bins: [(count: Int, head: UInt64)]
+
+  /// Reads it from the structure's bytes.
+  init(tid: Int32, address: UInt64, layout: TcacheLayout, bytes: CopiedBytes, fill: UInt64) {
+    self.tid = tid
+    self.address = address
+    self.layout = layout
+    bins = (0..<layout.binCount).map { index in
+      let counter =
+        layout.counterWidth == 1
+        ? Int(bytes.byte(at: index) ?? 0) : Int(bytes.quarterWord(at: 2 * index) ?? 0)
+      let count =
+        layout.countsFreeSlots ? max(0, Int(truncatingIfNeeded: fill & 0xffff) - counter) : counter
+      return (count, bytes.word(at: layout.heads + 8 * index) ?? 0)
+    }
+  }
+
+  /// Whether it looks like a tcache: heads are null or pointers to heap memory, and all but a few
+  /// counters are zero exactly where the head is null (one may be in transit).
+  func isConsistent(_ data: DataRanges) -> Bool {
+    var disagreements = 0
+    for (count, head) in bins {
+      if head != 0, !data.canHoldUserPointer(head) { return false }
+      if (count == 0) != (head == 0) { disagreements += 1 }
+    }
+    return disagreements <= 2
+  }
+}
+
+extension HeapWalk {
+  /// Finds every thread's tcache and marks the cached chunks and the structures.
+  ///
+  /// It also decides how list links are stored. `heads` are the chunks that head the arenas' fastbins.
+  mutating func markThreadCaches(heads: [UInt64]) throws(ReadFault) {
+    let caches = try threadCaches()
+    linking = try decideLinking(
+      tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 },
+      fastbinHeads: heads.filter { $0 != 0 })
+    var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
+    for cache in caches { entries.append((cache.address &- 16, .structure)) }
+    try follow(caches, into: &entries)
+    marks = Marks(entries, duplicates: &duplicateMarks)
+    for duplicate in duplicateMarks {
+      log.add(
+        .listDamage, at: duplicate &+ 16,
+        "\(RemoteAddress(duplicate &+ 16)) is in more than one place of the tcaches")
+    }
+  }
+
+  private mutating func threadCaches() throws(ReadFault) -> [Tcache] {
+    guard instance.parametersLayout.tcacheBins != nil, !threads.isEmpty else { return [] }
+    guard let block = instance.threadBlock, let distance = try distance(of: block) else {
+      log.add(
+        .threadUnknown, at: nil,
+        "libc's thread-local variables could not be located; cached chunks are counted as in use")
+      return []
+    }
+    let wordCount = min(512, (block.byteCount + 7) / 8)
+    let blocks = try reader.gather(
+      at: threads.map { RemoteAddress($0.threadPointer.bits &+ distance) }, wordsEach: wordCount)
+    let candidates = try candidates(in: blocks)
+    guard let word = bestWord(candidates) else {
+      reportThreads(without: [:], blocks: blocks)
+      return []
+    }
+    var caches: [Int: Tcache] = [:]
+    for candidate in candidates where candidate.word == word {
+      caches[candidate.thread] = candidate.cache
+    }
+    for thread in threads.indices where caches[thread] == nil {
+      let value = blocks[thread, word]
+      if let value, value == 0 || instance.imageRange.contains(RemoteAddress(value)) { continue }
+      reportUnknown(thread, value: value)
+    }
+    // Threads cannot share a structure: of two that seem to, one is in the middle of its start.
+    var seen: Set<UInt64> = []
+    return caches.sorted { $0.key < $1.key }.map(\.value)
+      .filter { seen.insert($0.address).inserted }
+  }
+
+  /// What to add to a thread pointer to get to libc's block: in a loaded library it is in a word that
+  /// the loader relocated, in an executable it is fixed.
+  private func distance(of block: MallocInstance.ThreadBlock) throws(ReadFault) -> UInt64? {
+    for place in block.places {
+      switch place {
+      case .fixed(let distance): return distance
+      case .relocated(let slot, let offset):
+        if let word = try reader.word(at: slot) { return word &- offset }
+      }
+    }
+    return nil
+  }
+
+  private struct Candidate {
+    var thread: Int
+    var word: Int
+    var cache: Tcache
+  }
+
+  /// The words of the threads' blocks that point to what looks like a tcache structure.
+  private func candidates(in blocks: GatheredWords) throws(ReadFault) -> [Candidate] {
+    var places: [(thread: Int, word: Int, address: UInt64)] = []
+    for thread in threads.indices {
+      for word in 0..<blocks.wordsEach {
+        guard let value = blocks[thread, word], value >= 16, data.canHoldUserPointer(value) else {
+          continue
+        }
+        places.append((thread, word, value))
+      }
+    }
+    let headers = try reader.gather(
+      at: places.map { RemoteAddress($0.address &- 8) }, wordsEach: 1)
+    var candidates: [Candidate] = []
+    for (index, place) in places.enumerated() {
+      guard let field = headers[index, 0], field & 2 == 0,
+        let layout = TcacheLayout.all.first(where: { layout in
+          field & ~7 == layout.chunkSize || field & ~7 == layout.chunkSize + 16
+        }),
+        let bytes = try reader.bytes(
+          at: RemoteAddress(place.address), count: layout.byteCount)
+      else { continue }
+      let cache = Tcache(
+        tid: threads[place.thread].tid, address: place.address, layout: layout,
+        bytes: CopiedBytes(bytes), fill: parameters.tcacheCount)
+      guard cache.isConsistent(data) else { continue }
+      candidates.append(Candidate(thread: place.thread, word: place.word, cache: cache))
+    }
+    return candidates
+  }
+
+  /// The word at which most threads have a tcache; of several, the one with the most cached chunks.
+  private func bestWord(_ candidates: [Candidate]) -> Int? {
+    var score: [Int: (threads: Int, chunks: Int)] = [:]
+    for candidate in candidates {
+      score[candidate.word, default: (0, 0)].threads += 1
+      score[candidate.word, default: (0, 0)].chunks += candidate.cache.bins.reduce(0) {
+        $0 + min($1.count, 1 << 16)
+      }
+    }
+    return score.max { left, right in
+      (left.value.threads, left.value.chunks, right.key)
+        < (right.value.threads, right.value.chunks, left.key)
+    }?.key
+  }
+
+  private mutating func reportThreads(without caches: [Int: Tcache], blocks: GatheredWords) {
+    let unreadable = threads.indices.filter { blocks[$0, 0] == nil }
+    for thread in unreadable { reportUnknown(thread, value: nil) }
+  }
+
+  private mutating func reportUnknown(_ thread: Int, value: UInt64?) {
+    let what =
+      value.map { "its tcache pointer leads to \(RemoteAddress($0)), which holds no tcache" }
+      ?? "its thread-local variables cannot be read"
+    log.add(
+      .threadUnknown, at: value,
+      "thread \(threads[thread].tid): \(what); chunks that it caches are counted as in use")
+  }
+
+  // MARK: Links
+
+  /// Decides by the lists' first links, decoded both ways.
+  ///
+  /// Without any list it does not matter.
+  private func decideLinking(
+    tcacheHeads: [UInt64], fastbinHeads: [UInt64]
+  ) throws(ReadFault) -> ListLinking {
+    let fields = (tcacheHeads + fastbinHeads.map { $0 &+ 16 }).prefix(4096)
+    let links = try reader.gather(at: fields.map(RemoteAddress.init), wordsEach: 1)
+    func isPointer(_ value: UInt64) -> Bool { value == 0 || data.canHoldUserPointer(value) }
+    var plain = 0
+    var masked = 0
+    for (index, field) in fields.enumerated() {
+      guard let stored = links[index, 0] else { continue }
+      let isPlain = isPointer(stored)
+      let isMasked = isPointer(ListLinking.masked.next(stored: stored, field: field))
+      if isPlain, !isMasked { plain += 1 }
+      if isMasked, !isPlain { masked += 1 }
+    }
+    return plain > masked ? .plain : .masked
+  }
+
+  private struct Step {
+    var cache: Int
+    var bin: Int
+    var address: UInt64
+    var remaining: Int
+  }
+
+  /// Follows all lists at once, one link of each in a round, so that a round is one read.
+  private mutating func follow(
+    _ caches: [Tcache], into entries: inout [(chunk: UInt64, kind: Marks.Kind)]
+  ) throws(ReadFault) {
+    var steps: [Step] = []
+    for (index, cache) in caches.enumerated() {
+      for (bin, content) in cache.bins.enumerated() where content.head != 0 {
+        // One more than counted may be on its way in, and none can be counted that is not there.
+        steps.append(
+          Step(cache: index, bin: bin, address: content.head, remaining: content.count + 2))
+      }
+    }
+    while !steps.isEmpty {
+      let links = try reader.gather(at: steps.map { RemoteAddress($0.address) }, wordsEach: 1)
+      var next: [Step] = []
+      for (index, step) in steps.enumerated() {
+        let sizes = caches[step.cache].layout.chunkSizes(inBin: step.bin)
+        guard let stored = links[index, 0], step.address >= 16 else {
+          reportList(caches[step.cache], step, "leads to unreadable memory")
+          continue
+        }
+        entries.append((step.address &- 16, .cached(sizes)))
+        let following = linking.next(stored: stored, field: step.address)
+        guard following != 0 else { continue }
+        guard data.canHoldUserPointer(following) else {
+          reportList(
+            caches[step.cache], step, "leads on to \(RemoteAddress(following)), outside of any heap"
+          )
+          continue
+        }
+        guard step.remaining > 1 else {
+          reportList(caches[step.cache], step, "is longer than its counter says")
+          continue
+        }
+        next.append(
+          Step(
+            cache: step.cache, bin: step.bin, address: following, remaining: step.remaining - 1))
+      }
+      steps = next
+    }
+  }
+
+  private mutating func reportList(_ cache: Tcache, _ step: Step, _ what: String) {
+    log.add(
+      .listDamage, at: step.address,
+      "the tcache list of thread \(cache.tid) for chunks of "
+        + "\(cache.layout.chunkSizes(inBin: step.bin).lowerBound) bytes \(what)")
+  }
+}

@@ -1,0 +1,161 @@
+// One walk over everything that one malloc holds, reading as it goes.
+
+package import HeapModel
+package import RemoteMemory
+
+/// What a walk is asked for.
+package struct WalkOptions: Sendable {
+  /// The target's page size in bytes.
+  package var pageSize: UInt64
+  /// Whether every chunk is to be kept, not only counted.
+  package var collectsChunks: Bool
+  /// The only arena to walk, by its index; nil for all of them and the mmapped chunks.
+  package var arena: Int?
+
+  /// Makes options.
+  package init(pageSize: UInt64 = 4096, collectsChunks: Bool = false, arena: Int? = nil) {
+    self.pageSize = pageSize
+    self.collectsChunks = collectsChunks
+    self.arena = arena
+  }
+}
+
+/// Walks the arenas, thread caches and mmapped chunks of one malloc.
+///
+/// Memory is read in the order of its addresses through one window that is reused, so that the walk
+/// needs a few MiB whatever the heap's size, and what it reads is still in the processor's cache when
+/// it is looked at. The target should be stopped meanwhile; whatever does not agree becomes a finding.
+package struct HeapWalk: ~Copyable {
+  let instance: MallocInstance
+  let reader: any MemoryReader
+  let options: WalkOptions
+  let threads: [ThreadState]
+  let data: DataRanges
+  let hints: HeapHints
+  let parameters: Parameters
+
+  var window = Window()
+  /// For looks aside while `window` stays where the walk is.
+  var probe = Window(capacity: 64 << 10)
+  /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
+  /// slower than by a fixed amount.
+  var probeMovesLeft = 20_000
+  var log = FindingLog()
+  var checks: [Check] = []
+  var sizes = SizeTable()
+  var scan = ChainScan(
+    ground: ChainScan.Ground(arena: 0, boundary: 0, forbiddenFlags: 0))
+  var duplicateMarks: [UInt64] = []
+  var marks: Marks
+  var linking = ListLinking.masked
+  /// The reservations and segments that chunks of arenas lie in.
+  var arenaMemory: [AddressRange] = []
+
+  private init(
+    instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters
+  ) {
+    self.instance = instance
+    self.reader = reader
+    self.options = options
+    self.threads = threads
+    self.data = DataRanges(mappings)
+    self.hints = hints
+    self.parameters = parameters
+    marks = Marks([], duplicates: &duplicateMarks)
+  }
+
+  /// Walks the heap of `instance` and returns what it holds.
+  ///
+  /// `hints` from an earlier look at the same process save searching; each is verified.
+  ///
+  /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
+  package static func snapshot(
+    of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    threads: [ThreadState], options: WalkOptions, hints: HeapHints = HeapHints()
+  ) throws(ReadFault) -> HeapSnapshot {
+    guard let parameters = try Parameters(of: instance, reader: reader) else {
+      return unreadableSnapshot(of: instance)
+    }
+    var walk = HeapWalk(
+      instance: instance, reader: reader, mappings: mappings, threads: threads, options: options,
+      hints: hints, parameters: parameters)
+    return try walk.run()
+  }
+
+  /// Looks where the mmapped chunks and the segments of a main arena without program break are, so
+  /// that a later walk of a stopped target need not search for them.
+  ///
+  /// - Throws: the reader's faults other than `unmapped`.
+  package static func survey(
+    of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    options: WalkOptions
+  ) throws(ReadFault) -> HeapHints {
+    guard let parameters = try Parameters(of: instance, reader: reader) else { return HeapHints() }
+    var walk = HeapWalk(
+      instance: instance, reader: reader, mappings: mappings, threads: [], options: options,
+      hints: HeapHints(), parameters: parameters)
+    let arenas = try walk.readRing()
+    var hints = HeapHints()
+    if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
+      hints.mainSegments = try walk.searchMainSegments(of: main, missing: main.systemBytes)
+    }
+    for arena in arenas.dropFirst() { _ = try walk.heaps(of: arena) }
+    walk.arenaMemory += hints.mainSegments
+    if let base = walk.mainStart, let range = walk.data.range(containing: base) {
+      walk.arenaMemory.append(AddressRange(RemoteAddress(base), range.upperBound))
+    }
+    hints.mmapped = try walk.searchMmapped(known: [])
+    return hints
+  }
+
+  private static func unreadableSnapshot(of instance: MallocInstance) -> HeapSnapshot {
+    var snapshot = HeapSnapshot()
+    snapshot.findings = [
+      Finding(
+        .unreadable, at: instance.parameters,
+        "malloc's parameters cannot be read; nothing was walked")
+    ]
+    snapshot.systemAndMmappedBytes = 1
+    return snapshot
+  }
+
+  private mutating func run() throws(ReadFault) -> HeapSnapshot {
+    let arenas = try readRing()
+    try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
+    var snapshot = HeapSnapshot()
+    for (index, arena) in arenas.enumerated() {
+      if let only = options.arena, only != index { continue }
+      let summary = try walk(arena, index: index)
+      snapshot.arenas.append(summary)
+      snapshot.systemAndMmappedBytes &+= summary.systemBytes
+      snapshot.accountedBytes &+= min(summary.systemBytes, summary.accountedBytes)
+    }
+    if options.arena == nil { try addMmapped(to: &snapshot) }
+    snapshot.sizes = sizes.classes
+    snapshot.chunks = scan.chunks.sorted { $0.userAddress < $1.userAddress }
+    snapshot.checks = checks
+    snapshot.findings = log.findings
+    snapshot.suppressedFindings = log.suppressed
+    return snapshot
+  }
+}
+
+/// Where to look first: what an earlier, unstopped look found.
+package struct HeapHints: Sendable {
+  /// Mmapped chunks.
+  package var mmapped: [MmappedChunk] = []
+  /// Segments of a main arena that is not contiguous.
+  package var mainSegments: [AddressRange] = []
+
+  /// Makes empty hints.
+  package init() {}
+}
+
+extension ArenaSummary {
+  /// What was attributed, in bytes.
+  var accountedBytes: UInt64 {
+    headerBytes &+ inUse.bytes &+ free.bytes &+ cached.bytes &+ tcacheStructures.bytes
+      &+ topBytes &+ foreignBytes
+  }
+}

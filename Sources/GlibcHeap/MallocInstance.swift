@@ -1,0 +1,204 @@
+// Finds glibc's malloc in the files that a process maps, without any symbol.
+
+package import HeapModel
+
+/// One copy of glibc's malloc in a process: where its state is and how it is laid out.
+package struct MallocInstance: Sendable {
+  /// The file that it is in, as the target names it.
+  package var path: String
+  /// The version in the file's own banner, nil if it has none.
+  package var glibcVersion: String?
+  /// The machine.
+  package var machine: ELFImage.Machine
+  /// Where the file lies in the target.
+  package var imageRange: AddressRange
+  /// How its arenas are laid out.
+  package var arenaLayout: ArenaLayout
+  /// Where `main_arena` is.
+  package var mainArena: RemoteAddress
+  /// How `mp_` is laid out; 2.24's shape may turn out to be 2.17's in memory.
+  package var parametersLayout: ParametersLayout
+  /// Where `mp_` is.
+  package var parameters: RemoteAddress
+  /// How a heap's header is laid out, to be confirmed by the arenas' addresses.
+  package var heapInfoLayout: HeapInfoLayout
+  /// Where a thread's own variables of this malloc are.
+  package var threadBlock: ThreadBlock?
+
+  /// Where the file's TLS block lies from a thread's pointer, and how long it is.
+  package struct ThreadBlock: Hashable, Sendable {
+    /// How the distance is known.
+    package enum Place: Hashable, Sendable {
+      /// It is the word at `slot` in the target minus `offset`: the loader wrote a variable's
+      /// distance from the thread pointer there.
+      case relocated(slot: RemoteAddress, offset: UInt64)
+      /// It is fixed, in two's complement: the file is the executable.
+      case fixed(UInt64)
+    }
+
+    /// The ways to know the distance, of which the first that can be read serves.
+    package var places: [Place]
+    /// The block's length in bytes.
+    package var byteCount: Int
+  }
+
+  /// Finds every copy of malloc in `images`, in their order.
+  ///
+  /// `main_arena` is told by its `next` field, which initially points to the arena itself: in the
+  /// file, a relative relocation (or, in a static executable, a word in place) that points a fixed
+  /// distance back. `mp_` is told by its initial contents. Either has exactly one hit in every build
+  /// that was tried.
+  ///
+  /// - Throws: `HeapError.noArena` if no image has one, and the other cases if an image's malloc
+  ///   cannot be told exactly.
+  package static func find(in images: [LoadedImage]) throws(HeapError) -> [MallocInstance] {
+    var found: [MallocInstance] = []
+    for loaded in images {
+      if let instance = try instance(in: loaded) { found.append(instance) }
+    }
+    if found.isEmpty { throw .noArena(paths: images.map(\.path)) }
+    return found
+  }
+
+  private static func instance(in loaded: LoadedImage) throws(HeapError) -> MallocInstance? {
+    let candidates = ArenaCandidate.all(in: loaded.image)
+    guard let arena = candidates.first else { return nil }
+    guard candidates.count == 1 else {
+      throw .ambiguousArena(path: loaded.path, count: candidates.count)
+    }
+    guard let (parameters, layout) = initialParameters(in: loaded.image, near: arena.address) else {
+      throw .unknownParameters(path: loaded.path, layout: arena.layout.name)
+    }
+    return MallocInstance(
+      path: loaded.path,
+      glibcVersion: loaded.image.glibcBanner,
+      machine: loaded.image.machine,
+      imageRange: loaded.range,
+      arenaLayout: arena.layout,
+      mainArena: loaded.address(of: arena.address),
+      parametersLayout: layout,
+      parameters: loaded.address(of: parameters),
+      heapInfoLayout: HeapInfoLayout(byteCount: layout.hugePageSize == nil ? 32 : 48),
+      threadBlock: threadBlock(of: loaded))
+  }
+
+  /// The address and shape of the initial `mp_`; of several, the one nearest to the arena.
+  private static func initialParameters(
+    in image: ELFImage, near arena: UInt64
+  ) -> (address: UInt64, layout: ParametersLayout)? {
+    var best: (address: UInt64, layout: ParametersLayout)?
+    func distance(_ address: UInt64) -> UInt64 { max(address, arena) - min(address, arena) }
+    for piece in image.initialBytes {
+      let bytes = CopiedBytes(piece.bytes)
+      for offset in stride(from: 0, to: piece.bytes.count, by: 8) {
+        guard bytes.word(at: offset) == ParametersLayout.initialWords[0] else { continue }
+        let address = piece.virtualAddress &+ UInt64(offset)
+        guard let layout = parametersLayout(in: bytes, at: offset) else { continue }
+        if let best, distance(best.address) <= distance(address) { continue }
+        best = (address, layout)
+      }
+    }
+    return best
+  }
+
+  private static func parametersLayout(
+    in bytes: CopiedBytes, at offset: Int
+  ) -> ParametersLayout? {
+    for (index, word) in ParametersLayout.initialWords.enumerated()
+    where bytes.word(at: offset + 8 * index) != word {
+      return nil
+    }
+    return ParametersLayout.recognisable.first { layout in
+      guard
+        bytes.halfWord(at: offset + layout.mmapCountMaximum)
+          == ParametersLayout.initialMmapCountMaximum
+      else { return false }
+      guard let tcacheBins = layout.tcacheBins else { return true }
+      return bytes.word(at: offset + tcacheBins) == ParametersLayout.initialTcacheBins
+    }
+  }
+
+  private static func threadBlock(of loaded: LoadedImage) -> ThreadBlock? {
+    guard let tls = loaded.image.tls, tls.memorySize > 0, tls.memorySize <= 1 << 20 else {
+      return nil
+    }
+    var places = loaded.image.threadPointerSlots.prefix(16).map { slot in
+      ThreadBlock.Place.relocated(slot: loaded.address(of: slot.place), offset: slot.offset)
+    }
+    if places.isEmpty {
+      places = [.fixed(executableBlockDistance(tls, machine: loaded.image.machine))]
+    }
+    return ThreadBlock(places: places, byteCount: Int(tls.memorySize))
+  }
+
+  /// An executable's TLS block ends at the thread pointer on x86-64 (variant II) and follows the
+  /// 16-byte control block on aarch64 (variant I).
+  private static func executableBlockDistance(
+    _ tls: ELFImage.TLSSegment, machine: ELFImage.Machine
+  ) -> UInt64 {
+    let alignment = max(1, tls.alignment)
+    switch machine {
+    case .amd64:
+      let (padded, overflow) = tls.memorySize.addingReportingOverflow(alignment - 1)
+      return overflow ? 0 : 0 &- (padded / alignment * alignment)
+    case .arm64:
+      return max(16, alignment)
+    }
+  }
+}
+
+/// A place in a file that looks like the initial `main_arena`.
+private struct ArenaCandidate {
+  /// Its ELF virtual address.
+  var address: UInt64
+  /// Its layout.
+  var layout: ArenaLayout
+
+  static func all(in image: ELFImage) -> [ArenaCandidate] {
+    var candidates: [ArenaCandidate] = []
+    var seen: Set<UInt64> = []
+    func add(place: UInt64, target: UInt64) {
+      guard let layout = layout(place: place, target: target, in: image),
+        seen.insert(target).inserted
+      else { return }
+      candidates.append(ArenaCandidate(address: target, layout: layout))
+    }
+    for relocation in image.relativeRelocations {
+      add(place: relocation.place, target: relocation.target)
+    }
+    if candidates.isEmpty, image.isPositionDependent {
+      for piece in image.initialBytes {
+        let bytes = CopiedBytes(piece.bytes)
+        for offset in stride(from: 0, through: piece.bytes.count - 8, by: 8) {
+          guard let word = bytes.word(at: offset), word != 0 else { continue }
+          add(place: piece.virtualAddress &+ UInt64(offset), target: word)
+        }
+      }
+    }
+    return candidates
+  }
+
+  /// The layout of an arena at `target` whose `next` field is at `place`, if the file's bytes there
+  /// are those of an arena that was never used: zeros but for `next` and `attached_threads`.
+  private static func layout(place: UInt64, target: UInt64, in image: ELFImage) -> ArenaLayout? {
+    let (distance, underflow) = place.subtractingReportingOverflow(target)
+    guard !underflow, target % 8 == 0 else { return nil }
+    let choices = [ArenaLayout.d, .c, .b, .a].filter { UInt64($0.next) == distance }
+    guard let largest = choices.first,
+      let piece = image.initialBytes.first(where: { piece in
+        piece.virtualAddress <= target
+          && target - piece.virtualAddress <= UInt64(piece.bytes.count)
+      })
+    else { return nil }
+    let start = Int(target - piece.virtualAddress)
+    let bytes = CopiedBytes(piece.bytes)
+    for offset in stride(from: 0, to: largest.next, by: 8)
+    where (bytes.word(at: start + offset) ?? 0) != 0 {
+      return nil
+    }
+    return choices.first { layout in
+      guard let threads = layout.attachedThreads else { return true }
+      return bytes.word(at: start + threads) == 1
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// Chunks that look in use but are not the program's: what a walk must recognise as it passes.
+
+import HeapModel
+
+/// Addresses of chunks that are kept in a tcache or hold a tcache structure, in ascending order.
+struct Marks {
+  /// What is known of a marked chunk.
+  enum Kind: Hashable {
+    /// It is in a tcache bin for chunks of these sizes.
+    case cached(ClosedRange<UInt64>)
+    /// It holds a thread's tcache structure.
+    case structure
+  }
+
+  private var entries: [(chunk: UInt64, kind: Kind)]
+  private var position = 0
+
+  /// Sorts `entries`; of several at one address the first is kept, and the others' number returned
+  /// in `duplicates`.
+  init(_ entries: [(chunk: UInt64, kind: Kind)], duplicates: inout [UInt64]) {
+    let sorted = entries.sorted { $0.chunk < $1.chunk }
+    self.entries = []
+    self.entries.reserveCapacity(sorted.count)
+    for entry in sorted {
+      if entry.chunk == self.entries.last?.chunk {
+        duplicates.append(entry.chunk)
+      } else {
+        self.entries.append(entry)
+      }
+    }
+  }
+
+  /// The address of the next mark, or the largest address if there is none.
+  var next: UInt64 { position < entries.count ? entries[position].chunk : .max }
+
+  /// What the next mark says.
+  var nextKind: Kind? { position < entries.count ? entries[position].kind : nil }
+
+  /// Passes the next mark.
+  mutating func advance() {
+    position += 1
+  }
+
+  /// Makes the first mark at or after `address` the next one.
+  mutating func seek(to address: UInt64) {
+    var low = 0
+    var high = entries.count
+    while low < high {
+      let middle = (low + high) / 2
+      if entries[middle].chunk < address { low = middle + 1 } else { high = middle }
+    }
+    position = low
+  }
+
+  /// What is marked at exactly `chunk`.
+  func kind(of chunk: UInt64) -> Kind? {
+    var copy = self
+    copy.seek(to: chunk)
+    return copy.next == chunk ? copy.nextKind : nil
+  }
+}

@@ -1,0 +1,71 @@
+// A moving view over the target's memory: the only buffer that a walk of any heap needs.
+
+import HeapModel
+import RemoteMemory
+
+/// A piece of the target's memory in a buffer of our own, moved along as the walk goes.
+///
+/// It grows while it is moved to where it ended, and shrinks when the walk jumps ahead, so that small
+/// chunks are read in large pieces and the inside of large chunks is not read at all.
+struct Window: ~Copyable {
+  private static let smallest = 16 << 10
+  private static let largest = 512 << 10
+  private static let pageSize: UInt64 = 4096
+
+  private var buffer: PageBuffer
+  private var nextLength: Int
+  /// Where the bytes lie in the target.
+  private(set) var base: UInt64 = 0
+  /// How many bytes are valid.
+  private(set) var count = 0
+
+  /// Makes an empty window that holds at most `capacity` bytes.
+  init(capacity: Int = Window.largest) {
+    buffer = PageBuffer(byteCount: max(capacity, Self.smallest))
+    nextLength = Self.smallest
+  }
+
+  /// The valid bytes.
+  var bytes: RawSpan {
+    @_lifetime(borrow self)
+    get { buffer.bytes.extracting(first: count) }
+  }
+
+  /// Whether `byteCount` bytes from `address` on are inside.
+  func holds(_ address: UInt64, _ byteCount: UInt64) -> Bool {
+    let (offset, underflow) = address.subtractingReportingOverflow(base)
+    guard !underflow, offset <= UInt64(count) else { return false }
+    return UInt64(count) &- offset >= byteCount
+  }
+
+  /// Moves the window to the page of `address`, reading at most up to `limit`, and returns whether at
+  /// least `byteCount` bytes from `address` on could be read.
+  ///
+  /// - Throws: the reader's faults other than `unmapped`.
+  mutating func move(
+    to address: UInt64, holding byteCount: UInt64, limit: UInt64, reader: any MemoryReader
+  ) throws(ReadFault) -> Bool {
+    let end = base &+ UInt64(count)
+    let isSequential = count > 0 && address <= end &+ Self.pageSize && address >= base
+    nextLength = isSequential ? min(nextLength * 2, buffer.byteCount) : Self.smallest
+    base = address & ~(Self.pageSize &- 1)
+    count = 0
+    guard limit > base else { return false }
+    let wanted = min(UInt64(nextLength), limit &- base)
+    let start = RemoteAddress(base)
+    let filled: Int
+    do {
+      var span = buffer.prefix(Int(wanted))
+      filled = try reader.read(at: start, into: &span)
+    } catch .unmapped {
+      return false
+    }
+    count = filled
+    return holds(address, byteCount)
+  }
+
+  /// The word at `address`, if it is inside.
+  func word(at address: UInt64) -> UInt64? {
+    holds(address, 8) ? bytes.word(at: Int(address &- base)) : nil
+  }
+}
