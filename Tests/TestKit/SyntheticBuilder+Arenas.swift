@@ -106,7 +106,7 @@ extension SyntheticBuilder {
       arenas[place].summary.headerBytes += first - start
       layOut(
         arena: place, from: first, to: start + length,
-        tail: index == count - 1 ? .top : .terminator(isMerged: random.chance(35)),
+        tail: index == count - 1 ? .top : .terminator(isMerged: allows(.remnants, 35)),
         structures: structures[index])
       arenas[place].summary.systemBytes += length
     }
@@ -130,16 +130,18 @@ extension SyntheticBuilder {
   /// Fills memory that is no chunk's, never with something that leads into a real chunk.
   mutating func fillForeign(_ range: AddressRange) {
     guard range.byteCount >= 16, random.chance(70) else { return }
-    let style = random.below(range.byteCount < 1024 ? 2 : 3)
+    let style = random.below(
+      range.byteCount >= 0x1000 && plan.hazards.contains(.foreignChains) ? 4 : 2)
     let start = (range.lowerBound.bits + 7) & ~7
-    let count = min(64, (range.upperBound.bits - start) / 8)
+    let count = min(style == 3 ? 256 : 64, (range.upperBound.bits - start) / 8)
     memory.store(
       words: (0..<count).map { _ in
         switch style {
         case 0: random.next()
         case 1: random.chance(50) ? 0 : range.lowerBound.bits &- random.below(0x4000)
-        // Chunk headers of a chain that leads nowhere: it ends among the zeros behind it.
-        default: random.pick([0, 0x21, 0x31])
+        // Chunk headers of chains that lead nowhere: they end among the zeros behind them.
+        case 2: random.pick([0, 0x21, 0x31])
+        default: random.pick([0x21, 0x31])
         }
       }, at: start)
   }

@@ -22,7 +22,7 @@ extension SyntheticBuilder {
   private mutating func placePlain(_ length: UInt64) {
     let start = placeMapping(length)
     memory.map(start, length, "rw-")
-    if random.chance(25) { noteResize() }
+    if allows(.resizedMappings, 25) { noteResize() }
     finish(start: start, offset: 0, length: length)
   }
 
@@ -32,7 +32,7 @@ extension SyntheticBuilder {
     let alignment = random.pick([32, 64, 256, 1024, plan.pageSize, plan.pageSize * 2])
     let original = length + pages(alignment + 32)
     var resized = original
-    if random.chance(50) {
+    if allows(.resizedMappings, 50) {
       // It keeps at least the page with its own header.
       let shortest = pages(alignment + 32) + plan.pageSize
       resized = random.multiple(
@@ -57,10 +57,7 @@ extension SyntheticBuilder {
     memory.store(words: [offset, sizeField | 2], at: chunk)
     let usable = sizeField - (shape.isAtLeast243 ? 8 : 16)
     if random.chance(60) {
-      // The program's data may well begin a page with what looks like a header.
-      for page in stride(from: pages(chunk + 16), to: start + length, by: Int(plan.pageSize)) {
-        memory.store(words: random.pick([[0, 0x1002], [0x1000, 0x2002], [0, 0x21]]), at: page)
-      }
+      misleadPages(from: chunk + 16, to: start + length)
       memory.store(words: (0..<min(8, usable / 8)).map { _ in random.next() }, at: chunk + 16)
     }
     mmapped.append(

@@ -26,15 +26,16 @@ extension SyntheticBuilder {
     while cursor < limit {
       let remaining = limit - cursor
       var chunk = SyntheticChunk(address: cursor, size: 0, state: .inUse, arena: arena)
-      let mustPlace = remaining < UInt64(waiting.count + 1) * 0x800
-      if !waiting.isEmpty, mustPlace || random.chance(15) {
+      // Room for the structures still to come is never given to anything else.
+      let room = remaining - UInt64(waiting.count) * 0x800
+      if !waiting.isEmpty, room < 0x800 || random.chance(15) {
         let tcache = waiting.removeFirst()
         chunk.size = shape.tcacheChunkSize + (random.chance(20) ? 16 : 0)
         chunk.state = .internal
         tcaches[tcache].structure = chunk.user
       } else {
-        let longest = mustPlace ? 0x200 : min(remaining, available > 0x8_0000 ? 0x2_0000 : 0x8000)
-        chunk.size = min(randomSize(longest: longest), remaining)
+        let longest = min(room, available > 0x8_0000 ? 0x2_0000 : 0x8000)
+        chunk.size = min(randomSize(longest: longest), room)
         if remaining - chunk.size < 32 { chunk.size = remaining }
         chunk.state = randomState(
           of: chunk, previous: segment.chunks.last,
@@ -177,12 +178,25 @@ extension SyntheticBuilder {
   /// chunk's first word.
   private mutating func fillContents(of chunk: SyntheticChunk) {
     guard !chunk.isRemnant, random.chance(chunk.state == .top ? 40 : 80) else { return }
+    if chunk.state == .inUse { misleadPages(from: chunk.user, to: chunk.end) }
     let words = (chunk.size - (chunk.state == .top ? 16 : 8)) / 8
     let style = random.below(5)
     memory.store(words: contents(style, count: min(words, 24)), at: chunk.user)
     if words > 24 {
       let rest = min(6, words - 24)
       memory.store(words: contents(style, count: rest), at: chunk.user + (words - rest) * 8)
+    }
+  }
+
+  /// Begins some of the pages within the program's data with what looks like the header of a chunk
+  /// that has its own mapping, or of a segment's first chunk.
+  mutating func misleadPages(from start: UInt64, to end: UInt64) {
+    let mmapped = plan.pageSize - (shape.isAtLeast243 ? 16 : 0) | 2
+    for page in stride(from: pages(start), to: end & ~15, by: Int(plan.pageSize))
+    where page + 16 <= end && allows(.misleadingPages, 30) {
+      memory.store(
+        words: random.pick([[0, mmapped], [plan.pageSize, mmapped], [0, 0x21], [0, 0x1011]]),
+        at: page)
     }
   }
 

@@ -93,6 +93,11 @@ extension SyntheticBuilder {
     heapPlaces.removeLast()
   }
 
+  /// Whether `hazard` occurs here, with a chance of `percent` if the plan allows it at all.
+  mutating func allows(_ hazard: SyntheticPlan.Hazard, _ percent: UInt64) -> Bool {
+    random.chance(percent) && plan.hazards.contains(hazard)
+  }
+
   /// A random length of a segment or heap, in whole pages.
   mutating func segmentLength() -> UInt64 {
     pages(random.multiple(of: 0x1000, from: 0x8000, to: max(0x8000, plan.longestSegment)))

@@ -21,6 +21,18 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
     case staticPIE
   }
 
+  /// Rare contents that a walk must not fall for.
+  package enum Hazard: Sendable, CaseIterable {
+    /// Thread heaps whose last 32 bytes before the terminator are a chunk that was given to nobody.
+    case remnants
+    /// Pages of user data that begin like a chunk with a mapping of its own, or like a segment.
+    case misleadingPages
+    /// Others' memory between segments that holds chains of headers like malloc's.
+    case foreignChains
+    /// Mmapped chunks that were resized: stale first headers, and `mmapped_mem` too large.
+    case resizedMappings
+  }
+
   /// One thread.
   package struct Thread: Hashable, Sendable {
     /// The arena that it uses, by its place in the ring.
@@ -55,6 +67,8 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   package var threads = [Thread(arena: 0, hasTcache: true)]
   /// How many chunks have mappings of their own.
   package var mmappedChunks = 0
+  /// Which rare contents may occur.
+  package var hazards = Set(Hazard.allCases)
   /// The longest segment or heap to make, in bytes.
   package var longestSegment: UInt64 = 0x21000
 
@@ -93,7 +107,7 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
     case 4: plan.main = .moved(brkGaps: nil, segments: 1)
     case 5: plan.main = .moved(brkGaps: nil, segments: 3)
     case 6: plan.main = .moved(brkGaps: [], segments: 2)
-    default: plan.main = .moved(brkGaps: [4096], segments: 2)
+    default: plan.main = .moved(brkGaps: [random.pick([4096, 100, 12_296])], segments: 2)
     }
     plan.sbrkMisalignment = random.chance(30) ? random.pick([8, 4, 1]) : 0
     plan.threadArenas = (0..<random.index(4)).map { _ in 1 + random.index(3) }
