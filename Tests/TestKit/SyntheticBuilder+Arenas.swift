@@ -76,7 +76,8 @@ extension SyntheticBuilder {
   /// Lays out the heaps of the thread arena at `place` in the ring.
   mutating func placeThreadArena(_ place: Int) {
     let count = plan.threadArenas[place - 1]
-    let structures = split(structuresToPlace[place], over: count)
+    let fullHeaps = plan.keepsNewestHeapsEmpty && count > 1 ? count - 1 : count
+    let structures = split(structuresToPlace[place], over: fullHeaps) + [[]]
     var arena = SyntheticArena(
       address: 0,
       summary: ArenaSummary(index: place, address: RemoteAddress(0), kind: .thread))
@@ -107,7 +108,7 @@ extension SyntheticBuilder {
       layOut(
         arena: place, from: first, to: start + length,
         tail: index == count - 1 ? .top : .terminator(isMerged: allows(.remnants, 35)),
-        structures: structures[index])
+        structures: structures[index], isEmpty: index >= fullHeaps)
       arenas[place].summary.systemBytes += length
     }
     arenas[place].summary.segments = arenas[place].heaps

@@ -8,13 +8,14 @@ extension SyntheticBuilder {
   /// Cuts `start..<end` into random chunks of `arena`, among them the tcaches' `structures`.
   mutating func layOut(
     arena: Int, from start: UInt64, to end: UInt64, tail: SyntheticSegment.Tail,
-    structures: [Int]
+    structures: [Int], isEmpty: Bool = false
   ) {
     let available = end - start
     var tailBytes: UInt64
     switch tail {
     case .top:
       tailBytes = random.multiple(of: 16, from: 32, to: min(0x6000, available / 2) & ~15)
+      if isEmpty { tailBytes = available }
     case .fenceposts(let count): tailBytes = UInt64(count) * 16
     case .terminator(let isMerged): tailBytes = isMerged ? 48 : 32
     }

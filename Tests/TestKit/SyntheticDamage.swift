@@ -79,10 +79,9 @@ extension SyntheticHeap {
     of chunk: SyntheticChunk, with value: UInt64
   ) -> SyntheticDamage {
     memory.store(value, at: chunk.address + 8)
-    let range = AddressRange(RemoteAddress(chunk.address), byteCount: chunk.size)
-    return SyntheticDamage(
-      description: "size of \(RemoteAddress(chunk.address)) is 0x\(String(value, radix: 16))",
-      lostRanges: [range])
+    return loss(
+      of: rangeWithSuccessor(of: chunk),
+      "size of \(RemoteAddress(chunk.address)) is 0x\(String(value, radix: 16))")
   }
 
   /// Makes the page that holds `address` fail to read although it is mapped.
@@ -90,7 +89,7 @@ extension SyntheticHeap {
     let page = RemoteAddress(address).alignedDown(to: plan.pageSize)
     let range = AddressRange(page, byteCount: plan.pageSize)
     memory.makeUnreadable(range)
-    return SyntheticDamage(description: "page \(page) is unreadable", lostRanges: [range])
+    return loss(of: range, "page \(page) is unreadable")
   }
 
   /// Unmaps the last pages of a segment, top included.
@@ -99,7 +98,38 @@ extension SyntheticHeap {
       .alignedDown(to: plan.pageSize)
     let range = AddressRange(middle, segment.range.upperBound)
     memory.unmap(range)
-    return SyntheticDamage(description: "\(range) is unmapped", lostRanges: [range])
+    return loss(of: range, "\(range) is unmapped")
+  }
+
+  /// What is lost with the headers and links in `range`: also the state of the chunk before it,
+  /// which is told by its successor's header, and of chunks behind a lost link.
+  private func loss(of range: AddressRange, _ description: String) -> SyntheticDamage {
+    let chunks = segments.flatMap(\.chunks)
+    // A chunk that begins in it cannot be told either where it goes on behind.
+    let beginning = chunks.last { range.contains(RemoteAddress($0.address + 8)) }
+    let end = max(range.upperBound, RemoteAddress(beginning?.end ?? 0))
+    var damage = SyntheticDamage(
+      description: description, lostRanges: [AddressRange(range.lowerBound, end)])
+    damage.uncertainStates.formUnion(
+      chunks.filter { range.contains(RemoteAddress($0.end + 8)) }.map(\.user))
+    let lists = arenas.flatMap { $0.fastbins.map { $0.map { $0 + 16 } } } + tcaches.flatMap(\.bins)
+    for list in lists where list.contains(where: { range.contains(RemoteAddress($0)) }) {
+      damage.uncertainStates.formUnion(list)
+    }
+    for tcache in tcaches
+    where range.overlaps(
+      AddressRange(RemoteAddress(tcache.structure), byteCount: shape.tcacheChunkSize))
+    {
+      damage.uncertainStates.formUnion(tcache.bins.joined())
+      damage.uncertainStates.insert(tcache.structure)
+    }
+    return damage
+  }
+
+  /// A chunk and the one behind it: what an old header within a chunk that lost its own may hide.
+  func rangeWithSuccessor(of chunk: SyntheticChunk) -> AddressRange {
+    let end = segments.flatMap(\.chunks).first { $0.address == chunk.end }?.end ?? chunk.end
+    return AddressRange(RemoteAddress(chunk.address), RemoteAddress(end))
   }
 }
 
@@ -120,7 +150,7 @@ extension SyntheticHeap {
     memory.store(1 << 40 as UInt64, at: heap.lowerBound.bits + 16)
     return SyntheticDamage(
       description: "heap \(heap.lowerBound) claims 1 TiB",
-      lostRanges: [AddressRange(heap.upperBound, byteCount: 1 << 26)])
+      lostRanges: [heap])
   }
 
   /// Makes the ring of arenas run in circles without the main arena.

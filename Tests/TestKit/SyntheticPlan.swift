@@ -63,6 +63,8 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   package var sbrkMisalignment: UInt64 = 0
   /// For each thread arena in ring order, how many heaps it has.
   package var threadArenas: [Int] = []
+  /// Whether the newest of several heaps holds nothing but top.
+  package var keepsNewestHeapsEmpty = false
   /// The threads, the main thread first.
   package var threads = [Thread(arena: 0, hasTcache: true)]
   /// How many chunks have mappings of their own.

@@ -51,8 +51,7 @@ extension SyntheticHeap {
     memory.store(words: [0x6162_6364_6566_6768, 0x7172_7374_7576_7778], at: chunk.address + 0x40)
     return SyntheticDamage(
       description: "\(RemoteAddress(chunk.user)) is being split",
-      uncertainStates: [chunk.user],
-      lostRanges: [AddressRange(RemoteAddress(chunk.address), byteCount: chunk.size)])
+      uncertainStates: [chunk.user], lostRanges: [rangeWithSuccessor(of: chunk)])
   }
 
   /// A tcache list was changed, its counter not yet.
@@ -81,6 +80,7 @@ extension SyntheticHeap {
     let full = segments.indices.filter {
       segments[$0].tail == .terminator(isMerged: false)
         && segments[$0].chunks.last?.state == .inUse
+        && segments[$0].chunks.dropLast().last?.state != .binned
     }
     guard let segment = full.randomElement(using: &random),
       let last = segments[segment].chunks.last
@@ -106,8 +106,11 @@ extension SyntheticHeap {
     return SyntheticDamage(description: "heap \(heap.lowerBound) has grown past its top")
   }
 
-  /// A thread arena's newest heap was given back, its top still points there.
+  /// A thread arena's newest heap, in which nothing was left, was given back; top still points there.
+  ///
+  /// The plan must keep the newest heaps empty.
   package mutating func trimHeap(using random: inout SyntheticRandom) -> SyntheticDamage? {
+    precondition(plan.keepsNewestHeapsEmpty, "only an empty heap is given back")
     let candidates = arenas.filter { $0.heaps.count > 1 }
     guard let arena = candidates.randomElement(using: &random), let heap = arena.heaps.last
     else { return nil }
