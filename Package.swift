@@ -15,10 +15,17 @@ let house: [SwiftSetting] = [
 let parsing: [SwiftSetting] =
   house + [.strictMemorySafety(), .enableExperimentalFeature("Lifetimes")]
 
+/// For the C programs that tests attach to: without Swift's start-up object, which would have them
+/// load the Swift runtime, and that allocates before their first line.
+let plainC: [LinkerSetting] = [.unsafeFlags(["-nostartfiles"])]
+
 let package = Package(
   name: "malloscope",
   products: [
-    .executable(name: "malloscope", targets: ["malloscope"])
+    .executable(name: "malloscope", targets: ["malloscope"]),
+    // For tests only. A library of its own, since a test bundle that linked the target would have
+    // its own malloc replaced.
+    .library(name: "AllocationRecorder", type: .dynamic, targets: ["AllocationRecorder"]),
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
@@ -54,8 +61,10 @@ let package = Package(
       swiftSettings: house),
 
     // Programs that tests attach to, and the recorder that knows their true allocations.
-    .executableTarget(name: "HeapScenario", path: "Tests/Targets/HeapScenario"),
-    .target(name: "AllocationRecorder", path: "Tests/Targets/AllocationRecorder"),
+    .executableTarget(
+      name: "HeapScenario", path: "Tests/Targets/HeapScenario", linkerSettings: plainC),
+    .target(
+      name: "AllocationRecorder", path: "Tests/Targets/AllocationRecorder", linkerSettings: plainC),
 
     // Tests.
     .target(
@@ -86,7 +95,7 @@ let package = Package(
       exclude: ["Golden"], swiftSettings: house),
     .testTarget(
       name: "MalloscopeTests",
-      dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario", "AllocationRecorder"],
+      dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       swiftSettings: house),
     .executableTarget(
       name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit"], path: "Tests/Benchmarks",

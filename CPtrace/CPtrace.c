@@ -1,1 +1,251 @@
+// The shim's implementation. The one state is the flag that the signal handler sets.
+#define _GNU_SOURCE
 #include "CPtrace.h"
+
+#include <elf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <sys/user.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__aarch64__)
+#include <asm/ptrace.h>
+#endif
+
+static volatile sig_atomic_t interrupting_signal;
+
+static int64_t value_or_errno(int64_t value) { return value < 0 ? -(int64_t)errno : value; }
+
+static int ptrace_result(long value) { return value < 0 ? -errno : 0; }
+
+// -- Signals of our own process ------------------------------------------------------------------
+
+int cpt_reset_fatal_signals(void) {
+  static const int fatal[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGBUS, SIGSEGV};
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
+    if (sigaction(fatal[i], &action, NULL) < 0)
+      return -errno;
+  return 0;
+}
+
+static void note_signal(int number) {
+  if (interrupting_signal == 0)
+    interrupting_signal = number;
+}
+
+int cpt_catch_interrupts(void) {
+  static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
+  struct sigaction action = {.sa_handler = note_signal, .sa_flags = SA_RESETHAND};
+  sigemptyset(&action.sa_mask);
+  for (size_t i = 0; i < sizeof caught / sizeof *caught; i++) {
+    struct sigaction before;
+    if (sigaction(caught[i], NULL, &before) < 0)
+      return -errno;
+    if (before.sa_handler == SIG_IGN)
+      continue;
+    if (sigaction(caught[i], &action, NULL) < 0)
+      return -errno;
+  }
+  return 0;
+}
+
+int cpt_interrupted(void) { return interrupting_signal; }
+
+// -- Stopping threads ----------------------------------------------------------------------------
+
+int cpt_seize(int32_t tid) { return ptrace_result(ptrace(PTRACE_SEIZE, tid, NULL, NULL)); }
+
+int cpt_interrupt(int32_t tid) { return ptrace_result(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL)); }
+
+int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop) {
+  if (keep_exit) {
+    siginfo_t info = {.si_pid = 0};
+    if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | __WALL) < 0)
+      return errno == ECHILD ? 2 : -errno;
+    if (info.si_pid == 0)
+      return 0;
+    stop->signal = info.si_status & 0xff;
+    stop->event = info.si_status >> 8;
+    return 1;
+  }
+  int status = 0;
+  pid_t seen = waitpid(tid, &status, WNOHANG | __WALL);
+  if (seen < 0)
+    return errno == ECHILD ? 2 : -errno;
+  if (seen == 0)
+    return 0;
+  if (!WIFSTOPPED(status))
+    return 2;
+  stop->signal = WSTOPSIG(status);
+  stop->event = status >> 16;
+  return 1;
+}
+
+int cpt_detach(int32_t tid, int32_t signal) {
+  return ptrace_result(ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal));
+}
+
+int cpt_continue(int32_t tid, int32_t signal) {
+  return ptrace_result(ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)signal));
+}
+
+#if defined(__x86_64__)
+
+int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
+  struct user_regs_struct all;
+  if (ptrace(PTRACE_GETREGS, tid, NULL, &all) < 0)
+    return -errno;
+  registers->program_counter = all.rip;
+  registers->stack_pointer = all.rsp;
+  registers->thread_pointer = all.fs_base;
+  // The selector of the 32-bit code segment that Linux gives to compatibility mode.
+  registers->is_32_bit = all.cs == 0x23;
+  return 0;
+}
+
+#elif defined(__aarch64__)
+
+int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
+  struct user_pt_regs all;
+  struct iovec part = {.iov_base = &all, .iov_len = sizeof all};
+  if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_PRSTATUS, &part) < 0)
+    return -errno;
+  registers->is_32_bit = part.iov_len != sizeof all;
+  registers->program_counter = all.pc;
+  registers->stack_pointer = all.sp;
+  uint64_t thread_pointer = 0;
+  part = (struct iovec){.iov_base = &thread_pointer, .iov_len = sizeof thread_pointer};
+  if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_ARM_TLS, &part) < 0)
+    return -errno;
+  registers->thread_pointer = thread_pointer;
+  return 0;
+}
+
+#else
+#error "malloscope knows the registers of x86-64 and 64-bit Arm only"
+#endif
+
+// -- Reading memory ------------------------------------------------------------------------------
+
+int64_t cpt_read_memory(int32_t pid, uint64_t address, void *buffer, size_t count) {
+  struct iovec ours = {.iov_base = buffer, .iov_len = count};
+  struct iovec theirs = {.iov_base = (void *)(uintptr_t)address, .iov_len = count};
+  return value_or_errno(process_vm_readv(pid, &ours, 1, &theirs, 1, 0));
+}
+
+int64_t cpt_gather_memory(int32_t pid, const uint64_t *addresses, size_t place_count,
+                          size_t bytes_each, void *buffer) {
+  struct iovec theirs[cpt_gather_limit];
+  if (place_count > cpt_gather_limit || (bytes_each > 0 && place_count > SSIZE_MAX / bytes_each))
+    return -EINVAL;
+  for (size_t i = 0; i < place_count; i++)
+    theirs[i] =
+        (struct iovec){.iov_base = (void *)(uintptr_t)addresses[i], .iov_len = bytes_each};
+  struct iovec ours = {.iov_base = buffer, .iov_len = place_count * bytes_each};
+  return value_or_errno(process_vm_readv(pid, &ours, 1, theirs, place_count, 0));
+}
+
+int64_t cpt_pread(int fd, void *buffer, size_t count, int64_t offset) {
+  ssize_t done;
+  do
+    done = pread(fd, buffer, count, offset);
+  while (done < 0 && errno == EINTR);
+  return value_or_errno(done);
+}
+
+// -- Files of /proc ------------------------------------------------------------------------------
+
+int cpt_open(const char *path) {
+  return (int)value_or_errno(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+}
+
+int64_t cpt_read(int fd, void *buffer, size_t count) {
+  ssize_t done;
+  do
+    done = read(fd, buffer, count);
+  while (done < 0 && errno == EINTR);
+  return value_or_errno(done);
+}
+
+int64_t cpt_read_link(const char *path, char *buffer, size_t count) {
+  return value_or_errno(readlink(path, buffer, count));
+}
+
+int64_t cpt_owner(const char *path) {
+  struct stat facts;
+  return stat(path, &facts) < 0 ? -(int64_t)errno : (int64_t)facts.st_uid;
+}
+
+// What getdents64 stores; glibc declares it only in newer versions.
+struct directory_entry {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[];
+};
+
+// The number that a name spells, or -1.
+static int32_t number_of(const char *name) {
+  int64_t number = 0;
+  if (*name == 0)
+    return -1;
+  for (; *name != 0; name++) {
+    if (*name < '0' || *name > '9')
+      return -1;
+    number = number * 10 + (*name - '0');
+    if (number > INT32_MAX)
+      return -1;
+  }
+  return (int32_t)number;
+}
+
+int64_t cpt_list_numbers(int fd, int32_t *numbers, size_t capacity) {
+  _Alignas(struct directory_entry) char buffer[16384];
+  int64_t found = 0;
+  if (lseek(fd, 0, SEEK_SET) < 0)
+    return -errno;
+  for (;;) {
+    long filled = syscall(SYS_getdents64, fd, buffer, sizeof buffer);
+    if (filled < 0)
+      return -errno;
+    if (filled == 0)
+      return found;
+    for (long at = 0; at < filled;) {
+      const struct directory_entry *entry = (const struct directory_entry *)(buffer + at);
+      int32_t number = number_of(entry->name);
+      if (number >= 0) {
+        if ((size_t)found < capacity)
+          numbers[found] = number;
+        found++;
+      }
+      at += entry->length;
+    }
+  }
+}
+
+int64_t cpt_now(void) {
+  struct timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void cpt_pause(int64_t nanoseconds) {
+  if (nanoseconds <= 0) {
+    sched_yield();
+    return;
+  }
+  struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  nanosleep(&span, NULL);
+}

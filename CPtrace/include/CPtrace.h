@@ -2,4 +2,109 @@
 #ifndef CPTRACE_H
 #define CPTRACE_H
 
+#include <stddef.h>
+#include <stdint.h>
+
+// -- Signals of our own process ------------------------------------------------------------------
+
+// Sets the seven signals that the Swift runtime's crash reporter takes (SIGQUIT, SIGILL, SIGTRAP,
+// SIGABRT, SIGFPE, SIGBUS, SIGSEGV) back to their default. signal(7): the default action ends the
+// process, and ptrace(2): the end of the tracer detaches all its tracees. The crash reporter would
+// wait 30 seconds for a key before that.
+int cpt_reset_fatal_signals(void);
+
+// Makes SIGINT, SIGTERM and SIGHUP set one flag. sigaction(2): SA_RESETHAND, so that the second
+// one ends us at once; a signal that is ignored on entry (nohup) stays ignored.
+int cpt_catch_interrupts(void);
+
+// The first such signal that has arrived, or 0.
+int cpt_interrupted(void);
+
+// -- Stopping threads ----------------------------------------------------------------------------
+
+// Attaches to one thread without stopping it. ptrace(2), PTRACE_SEIZE: no SIGSTOP is sent, and
+// group-stops can be told from signals. No options: never PTRACE_O_EXITKILL.
+int cpt_seize(int32_t tid);
+
+// Asks a seized thread to stop. ptrace(2), PTRACE_INTERRUPT: it stops with PTRACE_EVENT_STOP unless
+// another stop comes first, and does not run user code before.
+int cpt_interrupt(int32_t tid);
+
+// Why a thread stopped.
+struct cpt_stop {
+  // The signal about to be delivered, or the one that belongs to the event.
+  int32_t signal;
+  // The PTRACE_EVENT, 0 for a signal-delivery-stop.
+  int32_t event;
+};
+
+// Looks at one tracee without waiting. 0: nothing new. 1: it stopped, `stop` says why. 2: it is
+// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that no
+// child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which is us
+// (waitid(2) without WEXITED).
+int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop);
+
+// Lets a stopped thread go, delivering `signal` if it is not 0. ptrace(2): only a signal that a
+// signal-delivery-stop reported is delivered; ESRCH if the thread is not stopped.
+int cpt_detach(int32_t tid, int32_t signal);
+
+// Lets a stopped thread run on, still attached, delivering `signal` if it is not 0.
+int cpt_continue(int32_t tid, int32_t signal);
+
+// The registers that locate a thread in memory.
+struct cpt_registers {
+  uint64_t program_counter;
+  uint64_t stack_pointer;
+  uint64_t thread_pointer;
+  // 1 if the thread executes 32-bit code.
+  int32_t is_32_bit;
+};
+
+// Reads the registers of a stopped thread. ptrace(2): PTRACE_GETREGS, which Arm lacks, so there
+// PTRACE_GETREGSET with NT_PRSTATUS (whose length tells 32-bit code) and NT_ARM_TLS.
+int cpt_get_registers(int32_t tid, struct cpt_registers *registers);
+
+// -- Reading memory ------------------------------------------------------------------------------
+
+// Copies up to `count` bytes from `address` of `pid` and returns how many. process_vm_readv(2): a
+// short count means that the next byte cannot be read; EFAULT if not even the first one can.
+int64_t cpt_read_memory(int32_t pid, uint64_t address, void *buffer, size_t count);
+
+// How many places cpt_gather_memory takes at once: process_vm_readv(2) allows IOV_MAX.
+enum { cpt_gather_limit = 1024 };
+
+// Copies `bytes_each` bytes from each of `place_count` addresses, one after the other, into
+// `buffer`, and returns how many bytes. The first element that cannot be read ends the copy.
+int64_t cpt_gather_memory(int32_t pid, const uint64_t *addresses, size_t place_count,
+                          size_t bytes_each, void *buffer);
+
+// pread(2), again after EINTR. On /proc/PID/mem, proc(5): EIO where nothing is mapped, 0 when the
+// address space is gone.
+int64_t cpt_pread(int fd, void *buffer, size_t count, int64_t offset);
+
+// -- Files of /proc ------------------------------------------------------------------------------
+
+// open(2) for reading, closed on exec, never becoming our terminal.
+int cpt_open(const char *path);
+
+// read(2), again after EINTR.
+int64_t cpt_read(int fd, void *buffer, size_t count);
+
+// readlink(2): no terminating zero; a result of `count` may have been cut off.
+int64_t cpt_read_link(const char *path, char *buffer, size_t count);
+
+// stat(2): the owning uid.
+int64_t cpt_owner(const char *path);
+
+// Lists the entries of an open directory that are decimal numbers (processes, threads) from its
+// beginning and returns how many there are; the first `capacity` are stored. getdents64(2) because
+// readdir(3) allocates.
+int64_t cpt_list_numbers(int fd, int32_t *numbers, size_t capacity);
+
+// Nanoseconds of clock_gettime(2)'s CLOCK_MONOTONIC.
+int64_t cpt_now(void);
+
+// Gives the processor away: sched_yield(2) for 0, else nanosleep(2) for that many nanoseconds.
+void cpt_pause(int64_t nanoseconds);
+
 #endif

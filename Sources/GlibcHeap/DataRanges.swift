@@ -9,6 +9,8 @@ import HeapModel
 struct DataRanges {
   /// The ranges, ascending and disjoint.
   let ranges: [AddressRange]
+  /// The mappings that the kernel calls the program break's.
+  let breakMappings: [AddressRange]
 
   /// Picks them from the target's mappings.
   init(_ mappings: [MemoryMapping]) {
@@ -24,6 +26,13 @@ struct DataRanges {
       }
     }
     ranges = joined
+    breakMappings = candidates.filter { $0.name == "[heap]" }.map(\.range)
+  }
+
+  /// Where the program break's memory ends if `address` is in it.
+  func breakEnd(containing address: UInt64) -> UInt64? {
+    guard breakMappings.contains(where: { $0.contains(RemoteAddress(address)) }) else { return nil }
+    return breakMappings.last?.upperBound.bits
   }
 
   /// The range that `address` is in.

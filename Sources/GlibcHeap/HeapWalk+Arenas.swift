@@ -32,6 +32,18 @@ extension HeapWalk {
     return arenas
   }
 
+  /// Finds out where the arenas' memory is, as far as their own structures say.
+  ///
+  /// A main arena without the program break has segments that only a search finds.
+  mutating func locateMemory(of arenas: [Arena]) throws(ReadFault) {
+    for arena in arenas.dropFirst() { heaps[arena.address] = try findHeaps(of: arena) }
+    if let main = arenas.first, main.isContiguous, let start = mainStart {
+      arenaMemory.append(
+        AddressRange(RemoteAddress(start).alignedDown(to: 16), byteCount: main.systemBytes))
+    }
+    arenaMemory += hints.mainSegments
+  }
+
   /// Walks all memory of `arena` and verifies its lists.
   mutating func walk(_ arena: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
     let isMain = index == 0
@@ -99,7 +111,7 @@ extension HeapWalk {
   private mutating func walkHeaps(
     of arena: Arena, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    let heaps = try heaps(of: arena)
+    let heaps = heaps[arena.address] ?? []
     let headerSize = heapInfoSize(of: arena)
     for heap in heaps {
       let isFirst = heap.range.contains(arena.address)
@@ -115,7 +127,7 @@ extension HeapWalk {
   }
 
   /// The heaps of a thread arena, oldest first.
-  mutating func heaps(of arena: Arena) throws(ReadFault) -> [Heap] {
+  private mutating func findHeaps(of arena: Arena) throws(ReadFault) -> [Heap] {
     let headerSize = UInt64(heapInfoSize(of: arena))
     let firstHeap = arena.address.bits &- headerSize
     var maxima = [HeapInfoLayout.defaultHeapMaximum]

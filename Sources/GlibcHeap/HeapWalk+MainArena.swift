@@ -47,6 +47,8 @@ extension HeapWalk {
   }
 
   /// Walks the segments that lie between `start` and `limit`, with the gaps between them.
+  ///
+  /// A gap after the last one counts as the arena's only if the arena is contiguous.
   private mutating func walkRun(
     _ arena: Arena, from start: UInt64, limit: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
@@ -62,7 +64,9 @@ extension HeapWalk {
       case .fenceposts(let end):
         summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(end)))
         guard end < limit else { return }
-        let next = try resynchronise(from: end, in: segment) ?? limit
+        let resumption = try resynchronise(from: end, in: segment)
+        if resumption == nil, !arena.isContiguous { return }
+        let next = resumption ?? limit
         summary.foreignBytes &+= next &- end
         start = next
       }
@@ -76,7 +80,12 @@ extension HeapWalk {
   private mutating func walkScattered(
     _ arena: Arena, from start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    var pending = [start]
+    var pending: [UInt64] = []
+    if let limit = data.breakEnd(containing: start) {
+      try walkRun(arena, from: start, limit: limit, &summary)
+    } else {
+      pending.append(start)
+    }
     pending += hints.mainSegments.map(\.lowerBound.bits).filter { $0 != start }
     var hasSearched = false
     var index = 0
@@ -123,7 +132,7 @@ extension HeapWalk {
     var missing = missing
     let page = options.pageSize
     var pages = PageHeaders(pageSize: page)
-    for range in data.subtracting(arenaMemory) {
+    for range in data.subtracting(arenaMemory + data.breakMappings) {
       var address = range.lowerBound.bits
       while address < range.upperBound.bits, missing > 0 {
         let header = try pages.header(at: address, in: range, reader: reader)

@@ -115,6 +115,14 @@ extension HeapWalk {
   ///
   /// Every page is tried until as many are found as glibc counts. `known` ones are taken as they are.
   mutating func searchMmapped(known: [MmappedChunk]) throws(ReadFault) -> [MmappedChunk] {
+    let found = try searchMmapped(known: known, everyPage: false)
+    return isComplete(found) ? found : try searchMmapped(known: known, everyPage: true)
+  }
+
+  /// The same, with `everyPage` looking for aligned chunks in every page of a mapping.
+  private mutating func searchMmapped(
+    known: [MmappedChunk], everyPage: Bool
+  ) throws(ReadFault) -> [MmappedChunk] {
     var found = known
     guard parameters.mmapCount > 0 else { return [] }
     let page = options.pageSize
@@ -125,7 +133,7 @@ extension HeapWalk {
       while address < limit {
         if isComplete(found) { return found.sorted { $0.mapping < $1.mapping } }
         guard let header = try pages.header(at: address, in: range, reader: reader),
-          let chunk = try chunk(at: address, header, limit: limit)
+          let chunk = try chunk(at: address, header, limit: limit, everyPage: everyPage)
         else {
           address &+= page
           continue
@@ -141,27 +149,52 @@ extension HeapWalk {
   ///
   /// memalign leaves the first header where it was and writes the real one behind it, where the user
   /// pointer is aligned; mremap later changes only the real one. So a header that states its own
-  /// distance from the mapping's start is the one that counts.
-  private func chunk(
-    at address: UInt64, _ header: (previousSize: UInt64, field: UInt64), limit: UInt64
+  /// distance from the mapping's start is the one that counts. Where mremap has moved the mapping, the
+  /// pointer's alignment is lost, and only a look at `everyPage` finds it.
+  private mutating func chunk(
+    at address: UInt64, _ header: (previousSize: UInt64, field: UInt64), limit: UInt64,
+    everyPage: Bool
   ) throws(ReadFault) -> MmappedChunk? {
     guard header.field & 15 == 2, header.field >= 32,
       (hasNewHeader ? header.previousSize & ~1 : header.previousSize) == 0
     else { return nil }
     let distances = alignedDistances(at: address, limit: limit)
-    let headers = try reader.gather(
-      at: distances.map { RemoteAddress(address &+ $0) }, wordsEach: 2)
-    for (index, distance) in distances.enumerated() {
-      guard let previousSize = headers[index, 0], let field = headers[index, 1],
-        let chunk = chunk(
-          mapping: address, distance: distance, previousSize: previousSize, field: field,
-          limit: limit)
-      else { continue }
-      return chunk
+    if let chunk = try chunk(mapping: address, distances: distances, limit: limit) { return chunk }
+    if everyPage {
+      // The first header states the mapping's size when the chunk was aligned inside of it.
+      let reach = min(limit &- address, (header.field & ~7) &+ uncounted)
+      let page = options.pageSize
+      var first = page
+      while first < reach, pagesLeft > 0 {
+        let end = min(reach, first &+ 512 &* page)
+        pagesLeft -= 512
+        let distances = stride(from: first, to: end, by: Int(page)).map { $0 &- 16 }
+        if let chunk = try chunk(mapping: address, distances: distances, limit: limit) {
+          return chunk
+        }
+        first = end
+      }
     }
     return chunk(
       mapping: address, distance: 0, previousSize: header.previousSize, field: header.field,
       limit: limit)
+  }
+
+  /// The chunk at one of `distances` behind `mapping`.
+  private func chunk(
+    mapping: UInt64, distances: [UInt64], limit: UInt64
+  ) throws(ReadFault) -> MmappedChunk? {
+    let headers = try reader.gather(
+      at: distances.map { RemoteAddress(mapping &+ $0) }, wordsEach: 2)
+    for (index, distance) in distances.enumerated() {
+      guard let previousSize = headers[index, 0], let field = headers[index, 1],
+        let chunk = chunk(
+          mapping: mapping, distance: distance, previousSize: previousSize, field: field,
+          limit: limit)
+      else { continue }
+      return chunk
+    }
+    return nil
   }
 
   /// Where memalign can have put the chunk of a mapping: for each power of two, the first place whose

@@ -5,18 +5,30 @@ package import RemoteMemory
 
 /// What a walk is asked for.
 package struct WalkOptions: Sendable {
+  /// What part of the heap to look at.
+  package enum Scope: Hashable, Sendable {
+    /// All of it.
+    case everything
+    /// One arena, by its index.
+    case arena(Int)
+    /// The mmapped chunks alone.
+    case mmapped
+  }
+
   /// The target's page size in bytes.
   package var pageSize: UInt64
   /// Whether every chunk is to be kept, not only counted.
   package var collectsChunks: Bool
-  /// The only arena to walk, by its index; nil for all of them and the mmapped chunks.
-  package var arena: Int?
+  /// What part of the heap to look at.
+  package var scope: Scope
 
-  /// Makes options.
-  package init(pageSize: UInt64 = 4096, collectsChunks: Bool = false, arena: Int? = nil) {
+  /// Makes options; the page size must be a power of two.
+  package init(
+    pageSize: UInt64 = 4096, collectsChunks: Bool = false, scope: Scope = .everything
+  ) {
     self.pageSize = pageSize
     self.collectsChunks = collectsChunks
-    self.arena = arena
+    self.scope = scope
   }
 }
 
@@ -40,6 +52,8 @@ package struct HeapWalk: ~Copyable {
   /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
   /// slower than by a fixed amount.
   var probeMovesLeft = 20_000
+  /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
+  var pagesLeft = 1 << 22
   var log = FindingLog()
   var checks: [Check] = []
   var sizes = SizeTable()
@@ -50,6 +64,8 @@ package struct HeapWalk: ~Copyable {
   var linking = ListLinking.masked
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
+  /// The heaps of each thread arena, by the arena's address.
+  var heaps: [RemoteAddress: [Heap]] = [:]
 
   private init(
     instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
@@ -100,11 +116,8 @@ package struct HeapWalk: ~Copyable {
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
       hints.mainSegments = try walk.searchMainSegments(of: main, missing: main.systemBytes)
     }
-    for arena in arenas.dropFirst() { _ = try walk.heaps(of: arena) }
+    try walk.locateMemory(of: arenas)
     walk.arenaMemory += hints.mainSegments
-    if let base = walk.mainStart, let range = walk.data.range(containing: base) {
-      walk.arenaMemory.append(AddressRange(RemoteAddress(base), range.upperBound))
-    }
     hints.mmapped = try walk.searchMmapped(known: [])
     return hints
   }
@@ -124,20 +137,32 @@ package struct HeapWalk: ~Copyable {
     let arenas = try readRing()
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var snapshot = HeapSnapshot()
-    for (index, arena) in arenas.enumerated() {
-      if let only = options.arena, only != index { continue }
+    try locateMemory(of: arenas)
+    for (index, arena) in arenas.enumerated() where includes(arena: index) {
       let summary = try walk(arena, index: index)
       snapshot.arenas.append(summary)
       snapshot.systemAndMmappedBytes &+= summary.systemBytes
       snapshot.accountedBytes &+= min(summary.systemBytes, summary.accountedBytes)
     }
-    if options.arena == nil { try addMmapped(to: &snapshot) }
+    if includesMmapped { try addMmapped(to: &snapshot) }
     snapshot.sizes = sizes.classes
     snapshot.chunks = scan.chunks.sorted { $0.userAddress < $1.userAddress }
     snapshot.checks = checks
     snapshot.findings = log.findings
     snapshot.suppressedFindings = log.suppressed
     return snapshot
+  }
+
+  private func includes(arena index: Int) -> Bool {
+    switch options.scope {
+    case .everything: true
+    case .arena(let only): only == index
+    case .mmapped: false
+    }
+  }
+
+  private var includesMmapped: Bool {
+    if case .arena = options.scope { false } else { true }
   }
 }
 

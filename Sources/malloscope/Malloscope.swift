@@ -1,1 +1,60 @@
-@main struct Malloscope { static func main() {} }
+// The executable: what happens before any verb, and how every run ends.
+
+import ArgumentParser
+import CPtrace
+import Glibc
+
+@main
+enum Malloscope {
+  static func main() {
+    // Before anything else: the Swift runtime's crash reporter would wait for a key on a terminal,
+    // and a target that we had stopped would wait with it.
+    _ = cpt_reset_fatal_signals()
+    _ = cpt_catch_interrupts()
+    do {
+      var command = try MalloscopeCommand.parseAsRoot(nil)
+      try command.run()
+    } catch let failure as Failure {
+      failure.print()
+      exit(failure.code.rawValue)
+    } catch {
+      MalloscopeCommand.exit(withError: error)
+    }
+    let signal = cpt_interrupted()
+    exit(signal == 0 ? 0 : Failure.Code.interrupted.rawValue)
+  }
+}
+
+/// The command line's root: verbs, of which `histogram` need not be named.
+struct MalloscopeCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "malloscope",
+    abstract: "Shows the glibc heap of a live process from outside.",
+    usage: """
+      malloscope PID [options]
+      malloscope VERB SOURCE [options]
+      """,
+    discussion: """
+      SOURCE is a process id, --name REGEX, or --container ID. The target is stopped while its heap \
+      is read, for a few milliseconds per 100 MB, and runs on whatever happens to malloscope. Nothing \
+      is written to it.
+
+      Exit codes: 0 done; 2 done but incomplete (damaged or unreadable parts, see the findings); \
+      64 usage; 66 no such process or file; 69 the target cannot be read by this tool; 70 an error \
+      of malloscope's own; 74 input or output; 77 not permitted; 130 interrupted.
+      """,
+    version: Version.text,
+    subcommands: [
+      HistogramCommand.self, ChunksCommand.self, ArenasCommand.self, DemoCommand.self,
+      DemoTargetCommand.self,
+    ],
+    defaultSubcommand: HistogramCommand.self)
+}
+
+/// What this program is.
+enum Version {
+  /// The version number.
+  static let number = "0.1.0"
+  /// What `--version` prints.
+  static let text = "malloscope \(number)"
+}

@@ -1,0 +1,118 @@
+// What decides whether the kernel lets us attach: gathered from /proc without touching the target.
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The number of CAP_SYS_PTRACE.
+private let tracingCapability: UInt64 = 1 << 19
+
+/// One side of an attachment.
+package struct AttachParty: Hashable, Sendable {
+  /// Users, groups, capabilities, seccomp, tracer.
+  package var status: ProcessStatus
+  /// Its user namespace as `/proc/PID/ns/user` names it, nil if we may not know.
+  package var userNamespace: String?
+  /// Its security label (AppArmor profile or SELinux context), nil if there is none.
+  package var label: String?
+
+  /// Makes a party.
+  package init(status: ProcessStatus, userNamespace: String?, label: String?) {
+    self.status = status
+    self.userNamespace = userNamespace
+    self.label = label
+  }
+
+  /// Whether CAP_SYS_PTRACE is in effect.
+  package var mayTraceOthers: Bool { status.effective & tracingCapability != 0 }
+  /// Whether CAP_SYS_PTRACE could be in effect, were it run as another user.
+  package var couldTraceOthers: Bool { status.bounding & tracingCapability != 0 }
+  /// Whether a security module holds it to rules.
+  package var isConfined: Bool {
+    guard let label, !label.isEmpty else { return false }
+    return label != "unconfined" && label != "kernel" && !label.contains(":unconfined_t:")
+  }
+}
+
+/// Everything about an attachment that can be known without attempting it.
+package struct AttachFacts: Hashable, Sendable {
+  /// The process in question.
+  package var pid: Int32
+  /// Its command name.
+  package var command: String
+  /// What is known of it, nil if there is no such process.
+  package var target: AttachParty?
+  /// Whether it is a thread of the kernel.
+  package var isKernelThread = false
+  /// Who owns its directory in `/proc`: root for a process that is not dumpable.
+  package var directoryOwner: UInt32?
+  /// The command name of the process that traces it, empty if none does or it is not visible.
+  package var tracerName = ""
+  /// Ourselves.
+  package var own: AttachParty
+  /// Yama's level, nil where the kernel has no Yama.
+  package var yamaLevel: Int?
+  /// Whether this tool itself runs in a container.
+  package var isContained: Bool
+
+  /// Makes facts of what is known at least.
+  package init(
+    pid: Int32, command: String, target: AttachParty?, own: AttachParty, yamaLevel: Int? = nil,
+    isContained: Bool = false
+  ) {
+    self.pid = pid
+    self.command = command
+    self.target = target
+    self.own = own
+    self.yamaLevel = yamaLevel
+    self.isContained = isContained
+  }
+
+  /// Gathers the facts about attaching to `pid`.
+  ///
+  /// - Throws: `TargetError` if `/proc` does not even tell us about ourselves.
+  package static func gather(
+    _ pid: Int32, proc: ProcFileSystem = ProcFileSystem()
+  ) throws(TargetError) -> AttachFacts {
+    guard let own = party(proc.ownPID, proc: proc) else {
+      throw .malformed(
+        path: proc.path(proc.ownPID, "status"), expected: "State, Tgid, Pid, PPid, Uid and Gid")
+    }
+    var facts = AttachFacts(
+      pid: pid, command: proc.line(proc.path(pid, "comm")) ?? "",
+      target: party(pid, proc: proc), own: own,
+      yamaLevel: proc.line("\(proc.root)/sys/kernel/yama/ptrace_scope").flatMap { Int($0) },
+      isContained: isContained(proc: proc))
+    guard let target = facts.target else { return facts }
+    if let text = try? proc.text(proc.path(pid, "stat")) {
+      facts.isKernelThread = ProcessStat(parsing: text)?.isKernelThread ?? false
+    }
+    facts.directoryOwner = proc.owner(of: "\(proc.root)/\(pid)")
+    if target.status.tracer != 0 {
+      facts.tracerName = proc.line(proc.path(target.status.tracer, "comm")) ?? ""
+    }
+    return facts
+  }
+
+  private static func party(_ pid: Int32, proc: ProcFileSystem) -> AttachParty? {
+    guard let text = try? proc.text(proc.path(pid, "status")),
+      let status = ProcessStatus(parsing: text)
+    else { return nil }
+    return AttachParty(
+      status: status, userNamespace: try? proc.link(proc.path(pid, "ns/user")),
+      label: proc.line(proc.path(pid, "attr/current")))
+  }
+
+  /// Whether the engine left one of its marks; a cgroup namespace hides the path.
+  private static func isContained(proc: ProcFileSystem) -> Bool {
+    if let text = try? proc.text(proc.path(proc.ownPID, "cgroup")),
+      ContainerParser.parse(text) != nil
+    {
+      return true
+    }
+    let root = proc.path(proc.ownPID, "root")
+    return ["/.dockerenv", "/run/.containerenv", "/var/run/secrets/kubernetes.io"].contains {
+      proc.owner(of: root + $0) != nil
+    }
+  }
+}

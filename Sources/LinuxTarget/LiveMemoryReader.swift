@@ -1,0 +1,208 @@
+// Reading a live process's memory: process_vm_readv, or /proc/PID/mem where that is refused.
+
+import CPtrace
+package import HeapModel
+package import RemoteMemory
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The memory of a live process.
+///
+/// A class, because reading counts bytes and may find out that one of the two ways is refused.
+package final class LiveMemoryReader: MemoryReader {
+  /// A way to read another process's memory.
+  package enum Strategy: Sendable, CaseIterable {
+    /// The system call `process_vm_readv`; reads only pages that the target itself may read.
+    case processVM
+    /// The file `/proc/PID/mem`; reads pages that the target may not read, too.
+    case memoryFile
+
+    fileprivate var other: Strategy { self == .processVM ? .memoryFile : .processVM }
+  }
+
+  /// The largest piece that is read at once, so that an interruption is noticed within some ms.
+  private static let largestPiece = 16 << 20
+
+  private let pid: Int32
+  /// The open file, or minus the errno of opening it.
+  private let memoryFile: Int32
+  private let mayChange: Bool
+  private var hasChanged = false
+  /// The way that is used at the moment.
+  package private(set) var strategy: Strategy
+  /// How many bytes were copied from the target up to now.
+  package private(set) var copiedBytes: UInt64 = 0
+
+  /// Opens the memory of the process or thread `pid`, by one way only if `forced` says which.
+  ///
+  /// It does not fail: what is refused shows when reading.
+  package init(
+    pid: Int32, proc: ProcFileSystem = ProcFileSystem(), forced: Strategy? = nil
+  ) {
+    self.pid = pid
+    let result = unsafe cpt_open(proc.path(pid, "mem"))
+    // The file of a process that has gone is missing; there is no other reason for that.
+    memoryFile = result == -ENOENT ? -ESRCH : result
+    mayChange = forced == nil
+    strategy = forced ?? .processVM
+  }
+
+  deinit {
+    if memoryFile >= 0 { close(memoryFile) }
+  }
+
+  /// Opens the memory of an inspected process.
+  package convenience init(_ process: LinuxProcess, forced: Strategy? = nil) {
+    self.init(pid: process.memoryID, proc: process.proc, forced: forced)
+  }
+
+  package func read(
+    at address: RemoteAddress, into bytes: inout MutableRawSpan
+  ) throws(ReadFault) -> Int {
+    let wanted = bytes.byteCount
+    let filled = try unsafe bytes.withUnsafeMutableBytes {
+      (buffer) throws(ReadFault) -> Int in
+      var filled = 0
+      while filled < wanted {
+        let piece = unsafe UnsafeMutableRawBufferPointer(
+          rebasing: buffer[filled..<min(wanted, filled + Self.largestPiece)])
+        // Beyond 2^63 lies no user memory, and no offset that pread takes.
+        guard let place = address.advanced(by: UInt64(filled)), place.bits <= Int64.max else {
+          break
+        }
+        let count = try unsafe transfer(from: place, to: piece)
+        if count == 0 { break }
+        filled += count
+      }
+      return filled
+    }
+    if filled == 0, wanted > 0 { throw .unmapped(address) }
+    return filled
+  }
+
+  package func gather(
+    at addresses: [RemoteAddress], wordsEach: Int
+  ) throws(ReadFault) -> GatheredWords {
+    precondition(wordsEach > 0, "a place has at least one word")
+    var words = [UInt64](repeating: 0, count: addresses.count * wordsEach)
+    var isReadable = [Bool](repeating: false, count: addresses.count)
+    let bits = addresses.map(\.bits)
+    let bytesEach = wordsEach * 8
+    var place = 0
+    while place < bits.count {
+      let batch = min(bits.count - place, Int(cpt_gather_limit))
+      let count: Int
+      if strategy == .processVM {
+        count = try gatherBatch(bits, place, batch, wordsEach, &words)
+      } else {
+        count = try readPlace(addresses[place], place * wordsEach, wordsEach, &words)
+      }
+      let complete = count / bytesEach
+      for index in place..<place + complete { isReadable[index] = true }
+      // Of a place that could not be read to its end, nothing is kept.
+      let started = place + complete
+      if count % bytesEach > 0 {
+        for word in started * wordsEach..<(started + 1) * wordsEach { words[word] = 0 }
+      }
+      // The place after the last complete one is at fault for certain only if it was the first
+      // of this call or was begun.
+      place = started + (complete == 0 || count % bytesEach > 0 ? 1 : 0)
+    }
+    return GatheredWords(wordsEach: wordsEach, words: words, isReadable: isReadable)
+  }
+
+  /// Copies a run of places in one system call and returns the number of bytes.
+  private func gatherBatch(
+    _ addresses: [UInt64], _ place: Int, _ batch: Int, _ wordsEach: Int, _ words: inout [UInt64]
+  ) throws(ReadFault) -> Int {
+    while true {
+      try checkInterruption()
+      let count = unsafe addresses.withUnsafeBufferPointer { addresses in
+        unsafe words.withUnsafeMutableBufferPointer { words in
+          let from = unsafe UnsafeBufferPointer(rebasing: addresses[place..<place + batch])
+          let to = unsafe UnsafeMutableBufferPointer(rebasing: words[(place * wordsEach)...])
+          return unsafe cpt_gather_memory(
+            pid, from.baseAddress, batch, wordsEach * 8, to.baseAddress)
+        }
+      }
+      if let copied = try outcome(count) { return copied }
+      // Another way from now on; the rest is read place by place.
+      if strategy != .processVM {
+        return try readPlace(
+          RemoteAddress(addresses[place]), place * wordsEach, wordsEach, &words)
+      }
+    }
+  }
+
+  /// Copies one place and returns the number of bytes.
+  private func readPlace(
+    _ address: RemoteAddress, _ first: Int, _ count: Int, _ words: inout [UInt64]
+  ) throws(ReadFault) -> Int {
+    guard address.bits <= Int64.max else { return 0 }
+    return try unsafe words.withUnsafeMutableBufferPointer {
+      (words) throws(ReadFault) -> Int in
+      let piece = unsafe UnsafeMutableRawBufferPointer(
+        UnsafeMutableBufferPointer(rebasing: words[first..<first + count]))
+      return try unsafe transfer(from: address, to: piece)
+    }
+  }
+
+  /// Copies up to a whole piece and returns how many bytes, 0 if not even the first can be read.
+  private func transfer(
+    from address: RemoteAddress, to piece: UnsafeMutableRawBufferPointer
+  ) throws(ReadFault) -> Int {
+    while true {
+      try checkInterruption()
+      let count: Int64
+      switch strategy {
+      case .processVM:
+        count = unsafe cpt_read_memory(pid, address.bits, piece.baseAddress, piece.count)
+      case .memoryFile:
+        count = unsafe readFile(at: address, to: piece)
+      }
+      if let copied = try outcome(count) { return copied }
+    }
+  }
+
+  private func readFile(
+    at address: RemoteAddress, to piece: UnsafeMutableRawBufferPointer
+  ) -> Int64 {
+    guard memoryFile >= 0 else { return Int64(memoryFile) }
+    let count = unsafe cpt_pread(
+      memoryFile, piece.baseAddress, piece.count, Int64(address.bits))
+    // The end of the file at any place: the address space has gone with its last thread.
+    return count == 0 ? -Int64(ESRCH) : count
+  }
+
+  /// What a system call's result means: bytes, or nil to try again by the way that is set now.
+  private func outcome(_ count: Int64) throws(ReadFault) -> Int? {
+    guard count < 0 else {
+      copiedBytes &+= UInt64(count)
+      return Int(count)
+    }
+    let number = Int32(-count)
+    switch number {
+    case EFAULT, EIO:
+      return 0
+    case ESRCH:
+      throw .targetGone
+    case EINTR:
+      return nil
+    case EPERM, EACCES, ENOSYS:
+      guard mayChange, !hasChanged, strategy == .memoryFile || memoryFile >= 0 else {
+        throw .refused(errno: number)
+      }
+      hasChanged = true
+      strategy = strategy.other
+      return nil
+    default:
+      throw .refused(errno: number)
+    }
+  }
+
+  private func checkInterruption() throws(ReadFault) {
+    if cpt_interrupted() != 0 { throw .interrupted }
+  }
+}

@@ -1,0 +1,91 @@
+// Numbers as people read them.
+
+/// Turns numbers into text: grouped digits, rounded bytes, percentages, milliseconds.
+enum Figures {
+  /// The digits in groups of three: `1,234,567`.
+  static func grouped(_ number: UInt64) -> String {
+    let digits = Array(String(number).utf8)
+    var text: [UInt8] = []
+    for (index, digit) in digits.enumerated() {
+      if index > 0, (digits.count - index).isMultiple(of: 3) { text.append(UInt8(ascii: ",")) }
+      text.append(digit)
+    }
+    return String(decoding: text, as: UTF8.self)
+  }
+
+  /// A count in groups of three.
+  static func grouped(_ count: Int) -> String {
+    count < 0 ? "-" + grouped(UInt64(count.magnitude)) : grouped(UInt64(count))
+  }
+
+  /// Bytes with one decimal and a unit that is a power of 1024, as `12.3M`; below 1024 as they are.
+  static func rounded(bytes: UInt64) -> String {
+    guard bytes >= 1024 else { return String(bytes) }
+    var value = Double(bytes) / 1024
+    for unit in ["K", "M", "G", "T", "P"] {
+      let tenths = rounded(value * 10)
+      if tenths < 10240 { return decimal(tenths, places: 1) + unit }
+      value /= 1024
+    }
+    return decimal(rounded(value * 10), places: 1) + "E"
+  }
+
+  /// A chunk size with its unit if it is a multiple of it from 1 KiB on, as `128K`; else its digits.
+  static func compact(size: UInt64) -> String {
+    for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")]
+    where size >> UInt64(shift) > 0 && size.trailingZeroBitCount >= shift {
+      return String(size >> UInt64(shift)) + unit
+    }
+    return String(size)
+  }
+
+  /// `part` of `whole` as `12.3%`.
+  static func percent(_ part: UInt64, of whole: UInt64) -> String {
+    guard whole > 0 else { return "-" }
+    return percent(Double(part) / Double(whole))
+  }
+
+  /// A fraction from 0 to 1 as `12.3%`.
+  static func percent(_ fraction: Double) -> String {
+    decimal(rounded(min(1, max(0, fraction)) * 1000), places: 1) + "%"
+  }
+
+  /// A fraction as a percentage that says 100 only if nothing is missing: `99.99%`.
+  static func coverage(_ fraction: Double) -> String {
+    fraction >= 1 ? "100%" : decimal(UInt64(max(0, fraction) * 10_000), places: 2) + "%"
+  }
+
+  /// A duration with about three digits: `0.06 ms`, `12.3 ms`, `1.25 s`.
+  static func duration(_ duration: Duration) -> String {
+    let microseconds = microseconds(duration)
+    switch microseconds {
+    case ..<10_000: return decimal(microseconds / 10, places: 2) + " ms"
+    case ..<1_000_000: return decimal(microseconds / 100, places: 1) + " ms"
+    default: return decimal(microseconds / 10_000, places: 2) + " s"
+    }
+  }
+
+  /// A duration in milliseconds to the microsecond: `2.413`.
+  static func milliseconds(_ duration: Duration) -> String {
+    decimal(microseconds(duration), places: 3)
+  }
+
+  /// `scaled` divided by ten to the power of `places`.
+  static func decimal(_ scaled: UInt64, places: Int) -> String {
+    let digits = String(scaled)
+    let padded = String(repeating: "0", count: max(0, places + 1 - digits.count)) + digits
+    return "\(padded.dropLast(places)).\(padded.suffix(places))"
+  }
+
+  /// The integer nearest to `value`, which is neither negative nor beyond 64 bits.
+  private static func rounded(_ value: Double) -> UInt64 { UInt64(value + 0.5) }
+
+  private static func microseconds(_ duration: Duration) -> UInt64 {
+    let (seconds, attoseconds) = duration.components
+    let whole = UInt64(max(0, seconds)).multipliedReportingOverflow(by: 1_000_000)
+    guard !whole.overflow else { return .max }
+    let (sum, overflow) = whole.partialValue.addingReportingOverflow(
+      UInt64(max(0, attoseconds) / 1_000_000_000_000))
+    return overflow ? .max : sum
+  }
+}

@@ -1,0 +1,187 @@
+// The JSON documents, each to its schema.
+
+package import HeapAnalysis
+package import HeapModel
+
+/// The reports as JSON: one compact object and a line feed.
+package enum JSONReports {
+  /// Writes `malloscope/histogram/1`.
+  ///
+  /// - Throws: what the sink throws.
+  package static func writeHistogram<Sink: ByteSink & ~Copyable>(
+    _ report: HeapReport, tool: ToolFacts, to sink: inout Sink
+  ) throws(Sink.Failure) {
+    let snapshot = report.snapshot
+    var json = JSONWriter()
+    try json.object { json throws(Sink.Failure) in
+      json.preamble("malloscope/histogram/1", tool: tool, report)
+      json.object("totals") { $0.totals(snapshot) }
+      json.array("arenas") { json in
+        for arena in snapshot.arenas {
+          json.object { json in
+            json.identity(of: arena)
+            json.holdings(of: arena)
+            json.number("attached_threads", arena.attachedThreads)
+          }
+        }
+      }
+      try json.array("histogram") { json throws(Sink.Failure) in
+        for size in snapshot.sizes {
+          json.size(size)
+          try json.drainIfFull(into: &sink)
+        }
+      }
+      json.verdict(snapshot)
+    }
+    try json.finish(into: &sink)
+  }
+
+  /// Writes `malloscope/arenas/1`.
+  ///
+  /// It has the histogram's arenas with their segments and what their pages are worth, and every
+  /// mmapped chunk that the snapshot lists. Figures about pages are null without a residency map.
+  ///
+  /// - Throws: what the sink throws.
+  package static func writeArenas<Sink: ByteSink & ~Copyable>(
+    _ report: HeapReport, tool: ToolFacts, to sink: inout Sink
+  ) throws(Sink.Failure) {
+    let snapshot = report.snapshot
+    let usage = report.residency.map { PageUsage(snapshot, residency: $0) }
+    var json = JSONWriter()
+    try json.object { json throws(Sink.Failure) in
+      json.preamble("malloscope/arenas/1", tool: tool, report)
+      json.object("totals") { json in
+        json.totals(snapshot)
+        json.pages(usage?.total)
+      }
+      json.array("arenas") { json in
+        for (position, arena) in snapshot.arenas.enumerated() {
+          json.arena(arena, usage?.arenas[position], report.residency)
+        }
+      }
+      try json.array("mmapped") { json throws(Sink.Failure) in
+        for chunk in snapshot.chunks where chunk.arena == nil {
+          json.object { json in
+            json.address("address", chunk.userAddress.bits)
+            json.number("size", chunk.size)
+            json.number("usable", chunk.usableSize)
+            json.number("resident_bytes", report.residency?.residentBytes(in: chunk.range))
+          }
+          try json.drainIfFull(into: &sink)
+        }
+      }
+      json.verdict(snapshot)
+    }
+    try json.finish(into: &sink)
+  }
+
+  /// Writes `malloscope/chunks/1`: the chunks that `filter` accepts, at most `limit` of them.
+  ///
+  /// A chunk's `arena` is null if it is mmapped; `accepted` counts the chunks beyond the limit too.
+  ///
+  /// - Throws: what the sink throws.
+  package static func writeChunks<Sink: ByteSink & ~Copyable>(
+    _ report: HeapReport, filter: ChunkFilter, limit: Int?, tool: ToolFacts, to sink: inout Sink
+  ) throws(Sink.Failure) {
+    var json = JSONWriter()
+    try json.object { json throws(Sink.Failure) in
+      json.preamble("malloscope/chunks/1", tool: tool, report)
+      var accepted = Tally()
+      try json.array("chunks") { json throws(Sink.Failure) in
+        var shown = 0
+        for chunk in report.snapshot.chunks where filter.accepts(chunk) {
+          accepted.add(size: chunk.size)
+          if let limit, shown >= limit { continue }
+          shown += 1
+          json.chunk(chunk)
+          try json.drainIfFull(into: &sink)
+        }
+      }
+      json.object("accepted") { json in
+        json.number("chunks", accepted.count)
+        json.number("bytes", accepted.bytes)
+      }
+      json.verdict(report.snapshot)
+    }
+    try json.finish(into: &sink)
+  }
+}
+
+extension JSONWriter {
+  fileprivate mutating func totals(_ snapshot: HeapSnapshot) {
+    number("system_bytes", snapshot.systemBytes)
+    tally("in_use", snapshot.inUse)
+    tally("free", snapshot.free)
+    tally("cached", snapshot.cached)
+    number("top_bytes", snapshot.topBytes)
+    tally("mmapped", snapshot.mmapped)
+  }
+
+  fileprivate mutating func identity(of arena: ArenaSummary) {
+    number("index", arena.index)
+    address("address", arena.address.bits)
+    string("kind", arena.kind.rawValue)
+    number("heaps", arena.segments.count)
+  }
+
+  fileprivate mutating func holdings(of arena: ArenaSummary) {
+    number("system_bytes", arena.systemBytes)
+    tally("in_use", arena.inUse)
+    tally("free", arena.free)
+    tally("cached", arena.cached)
+    number("top_bytes", arena.topBytes)
+  }
+
+  fileprivate mutating func pages(_ pages: ArenaPages?) {
+    number("resident_bytes", pages?.residentBytes)
+    number("trimmable_bytes", pages?.trimmableBytes)
+    number("pinned_bytes", pages?.pinnedBytes)
+  }
+
+  fileprivate mutating func arena(
+    _ arena: ArenaSummary, _ usage: ArenaPages?, _ residency: ResidencyMap?
+  ) {
+    object { json in
+      json.identity(of: arena)
+      json.holdings(of: arena)
+      json.number("attached_threads", arena.attachedThreads)
+      json.pages(usage)
+      json.tally("tcache_structure", arena.tcacheStructures)
+      json.number("header_bytes", arena.headerBytes)
+      json.number("foreign_bytes", arena.foreignBytes)
+      json.number("unaccounted_bytes", arena.unaccountedBytes)
+      json.boolean("locked", arena.isLocked)
+      json.array("segments") { json in
+        for segment in arena.segments {
+          json.object { json in
+            json.address("address", segment.lowerBound.bits)
+            json.number("bytes", segment.byteCount)
+            json.number("resident_bytes", residency?.residentBytes(in: segment))
+          }
+        }
+      }
+    }
+  }
+
+  fileprivate mutating func size(_ size: SizeClass) {
+    object { json in
+      json.number("size", size.size)
+      json.number("in_use_chunks", size.inUse)
+      json.number("in_use_bytes", size.inUseBytes)
+      json.number("free_chunks", size.free)
+      json.number("free_bytes", size.freeBytes)
+      json.number("cached_chunks", size.cached)
+      json.number("cached_bytes", size.cachedBytes)
+    }
+  }
+
+  fileprivate mutating func chunk(_ chunk: Chunk) {
+    object { json in
+      json.address("address", chunk.userAddress.bits)
+      json.number("size", chunk.size)
+      json.number("usable", chunk.usableSize)
+      json.string("state", chunk.state.name)
+      json.number("arena", chunk.arena.map(Int.init))
+    }
+  }
+}

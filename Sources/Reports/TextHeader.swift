@@ -1,0 +1,90 @@
+// The first lines of every text report: which process, how much, and what looking cost it.
+
+import HeapAnalysis
+import HeapModel
+
+extension TextPage {
+  /// Appends who was looked at.
+  mutating func addTarget(_ target: TargetFacts) {
+    let name = "\(target.pid) \(target.command.printable)"
+    var pieces: [String] = [toned(name, .strong)]
+    if !target.executable.isEmpty {
+      let room = options.isVerbose ? Int.max : max(12, options.columns - name.count - 4)
+      pieces[0] += " (\(target.executable.printable.shortened(to: room)))"
+    }
+    pieces.append("glibc \(target.glibcVersion?.printable ?? "of unknown version")")
+    if options.isVerbose { pieces.append("arena layout \(target.arenaLayout.printable)") }
+    pieces.append(counted(target.threads, "thread"))
+    if let container = target.container {
+      let id = container.id.printable
+      pieces.append("container \(options.isVerbose ? id : String(id.prefix(12)))")
+      if let pod = container.podUID { pieces.append("pod \(pod.printable)") }
+      if target.namespacedPid != target.pid { pieces.append("pid \(target.namespacedPid) inside") }
+    }
+    paragraph(pieces)
+  }
+
+  /// Appends what the heap holds in all and what the capture cost.
+  mutating func addTotals(_ report: HeapReport) {
+    let snapshot = report.snapshot
+    let inUse = snapshot.inUse
+    let figures = [inUse.bytes, snapshot.free.bytes].map(bytes)
+    let width = figures.map(\.count).max() ?? 0
+    var held = ["\(figures[0].aligned(right: width)) in \(counted(inUse.count, "chunk"))"]
+    if snapshot.mmapped.count > 0 {
+      held.append(
+        "\(bytes(snapshot.mmapped.bytes)) of it mmapped in \(Figures.grouped(snapshot.mmapped.count))"
+      )
+    }
+    paragraph(label: "in use   ", labelTone: .faint, held)
+
+    var idle = [
+      "\(figures[1].aligned(right: width)) in \(counted(snapshot.free.count, "chunk"))",
+      "\(bytes(snapshot.cached.bytes)) cached in \(Figures.grouped(snapshot.cached.count))",
+      "\(bytes(snapshot.topBytes)) top",
+    ]
+    if let fragmentation = snapshot.fragmentation {
+      idle.append("fragmentation \(Figures.percent(fragmentation))")
+    }
+    paragraph(label: "free     ", labelTone: .faint, idle)
+    addCapture(report)
+    if options.isVerbose { addInternals(snapshot) }
+  }
+
+  private mutating func addCapture(_ report: HeapReport) {
+    let capture = report.capture
+    var pieces = [Figures.duration(capture.longestStop)]
+    if capture.stops != 1 {
+      pieces[0] += " at most"
+      pieces.append("\(Figures.duration(capture.totalStop)) in \(counted(capture.stops, "stop"))")
+    }
+    pieces.append("\(bytes(capture.copiedBytes)) copied")
+    if options.isVerbose { pieces.append("\(Figures.duration(capture.elapsed)) from start to end") }
+    if report.snapshot.coverage < 1 {
+      let coverage = Figures.coverage(report.snapshot.coverage)
+      pieces.append(toned("only \(coverage) of the heap covered", .warning))
+    }
+    paragraph(label: "stopped  ", labelTone: .faint, pieces)
+  }
+
+  /// What glibc keeps for itself, by which the totals add up to what it got from the kernel.
+  private mutating func addInternals(_ snapshot: HeapSnapshot) {
+    func sum(_ bytes: (ArenaSummary) -> UInt64) -> String {
+      self.bytes(snapshot.arenas.reduce(0) { $0 &+ bytes($1) })
+    }
+    let structures = snapshot.arenas.reduce(into: Tally()) { $0 += $1.tcacheStructures }
+    paragraph(
+      label: "system   ", labelTone: .faint,
+      [
+        "\(bytes(snapshot.systemBytes)) in \(counted(snapshot.arenas.count, "arena"))",
+        "\(bytes(structures.bytes)) in \(counted(structures.count, "tcache structure"))",
+        "\(sum(\.headerBytes)) headers", "\(sum(\.foreignBytes)) foreign",
+        "\(sum(\.unaccountedBytes)) unaccounted",
+      ])
+  }
+}
+
+/// A count with its noun in the right number.
+func counted(_ count: Int, _ noun: String) -> String {
+  "\(Figures.grouped(count)) \(noun)\(count == 1 ? "" : "s")"
+}

@@ -1,0 +1,171 @@
+// The time in which the target stands still: from the first thread's interruption to the last one's
+// release.
+
+import CPtrace
+package import HeapModel
+package import LinuxTarget
+
+/// A thread that did not stop in time.
+///
+/// It is asked to stop and runs no user code before it does: it waits in the kernel, in state D for
+/// a device or for the child of its vfork. So what it can change is only what the kernel writes for
+/// it, and a capture may go on.
+package struct UnstoppedThread: Hashable, Sendable {
+  /// Its thread id in our PID namespace.
+  package var tid: Int32
+  /// The letter of its state, nil if it could not be read.
+  package var state: Character?
+  /// The number of the system call that it is in, nil if it is in none or that could not be read.
+  package var systemCall: Int?
+
+  /// Makes a description.
+  package init(tid: Int32, state: Character?, systemCall: Int?) {
+    self.tid = tid
+    self.state = state
+    self.systemCall = systemCall
+  }
+}
+
+/// A stop of all threads of a process, for as long as this value lives.
+///
+/// A value belongs to the thread that made it. Threads that had not stopped when it ends are tried
+/// again for 20 ms; the kernel releases those left when our thread ends, for which `TracerThread`
+/// exists. Should this process die at any point, the kernel releases all threads: those that were
+/// about to receive a signal receive it, and those stopped by job control stay stopped.
+package struct StopWindow: ~Copyable {
+  /// How often the threads are listed again while new ones appear.
+  private static let rounds = 32
+
+  /// The registers of all stopped threads.
+  package let threads: [ThreadState]
+  /// The threads that did not stop within the deadline.
+  package let notStopped: [UnstoppedThread]
+  /// The threads that stopped but whose registers could not be read.
+  package let unreadable: [Int32]
+  /// Whether new threads kept appearing until we gave up looking for more.
+  package let isUnsettled: Bool
+
+  private var stopper: ThreadStopper
+  private let began: Int64
+  private let deadline: Duration
+
+  /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as long
+  /// again for threads that they started meanwhile).
+  ///
+  /// - Throws: `StopError`, after all threads that had been stopped were let go.
+  package init(process: LinuxProcess, deadline: Duration) throws(StopError) {
+    var stopper = try ThreadStopper(process)
+    var threads: [ThreadState] = []
+    threads.reserveCapacity(process.threadCount * 2)
+    for _ in 0..<Self.rounds where try stopper.attachToNewThreads() == 0 { break }
+    guard !stopper.tracees.isEmpty else { throw .processEnded(pid: process.pid) }
+
+    // From here the target is held up.
+    let began = cpt_now()
+    let isUnsettled = try Self.stopAll(&stopper, patience: deadline.wholeNanoseconds)
+    var notStopped: [UnstoppedThread] = []
+    var unreadable: [Int32] = []
+    var isAlive = false
+    for tracee in stopper.tracees {
+      switch tracee.phase {
+      case .stopped:
+        isAlive = true
+        Self.readRegisters(of: tracee.tid, into: &threads, unreadable: &unreadable)
+      case .running, .stopping:
+        isAlive = true
+        notStopped.append(
+          UnstoppedThread(
+            tid: tracee.tid, state: stopper.state(of: tracee.tid),
+            systemCall: stopper.systemCall(of: tracee.tid)))
+      case .gone:
+        break
+      }
+    }
+    guard isAlive else { throw .processEnded(pid: process.pid) }
+    self.threads = threads
+    self.notStopped = notStopped
+    self.unreadable = unreadable
+    self.isUnsettled = isUnsettled
+    self.stopper = stopper
+    self.began = began
+    self.deadline = deadline
+  }
+
+  /// How long the target has been stopped up to now.
+  package var length: Duration { .nanoseconds(cpt_now() - began) }
+
+  /// What of the threads is not known.
+  package var findings: [Finding] {
+    var findings = notStopped.map { thread in
+      let state = thread.state.map { "state \($0)" } ?? "state unknown"
+      let call = thread.systemCall.map { ", in system call \($0)" } ?? ""
+      return Finding(
+        .threadNotStopped, at: nil,
+        "thread \(thread.tid) did not stop within \(deadline) (\(state)\(call))")
+    }
+    findings += unreadable.map { tid in
+      Finding(.threadUnknown, at: nil, "the registers of thread \(tid) could not be read")
+    }
+    if isUnsettled {
+      findings.append(
+        Finding(
+          .threadNotStopped, at: nil,
+          "new threads kept appearing through \(Self.rounds) looks at the list of threads"))
+    }
+    return findings
+  }
+
+  /// Lets all threads run on and returns how long the target was stopped.
+  package consuming func end() -> Duration {
+    .nanoseconds(stopper.release() - began)
+  }
+
+  /// Stops the attached threads and those that appear until they have stopped; returns whether new
+  /// ones were still appearing at the end.
+  private static func stopAll(
+    _ stopper: inout ThreadStopper, patience: Int64
+  ) throws(StopError) -> Bool {
+    stopper.interrupt(from: 0)
+    try stopper.awaitStops(from: 0, until: later(patience))
+    let end = later(patience)
+    for _ in 0..<rounds {
+      let first = stopper.tracees.count
+      // A list read while all known threads stand still, and without a new one, is complete.
+      if try stopper.attachToNewThreads() == 0 { return false }
+      stopper.interrupt(from: first)
+      try stopper.awaitStops(from: first, until: end)
+    }
+    return true
+  }
+
+  private static func later(_ nanoseconds: Int64) -> Int64 {
+    let (sum, overflow) = cpt_now().addingReportingOverflow(nanoseconds)
+    return overflow ? .max : sum
+  }
+
+  private static func readRegisters(
+    of tid: Int32, into threads: inout [ThreadState], unreadable: inout [Int32]
+  ) {
+    var registers = cpt_registers()
+    let result = unsafe cpt_get_registers(tid, &registers)
+    guard result == 0, registers.is_32_bit == 0 else {
+      unreadable.append(tid)
+      return
+    }
+    threads.append(
+      ThreadState(
+        tid: tid, threadPointer: RemoteAddress(registers.thread_pointer),
+        programCounter: RemoteAddress(registers.program_counter),
+        stackPointer: RemoteAddress(registers.stack_pointer)))
+  }
+}
+
+extension Duration {
+  /// The duration in whole nanoseconds, at most those of an `Int64`.
+  fileprivate var wholeNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+    return overflow || overflowToo ? .max : sum
+  }
+}

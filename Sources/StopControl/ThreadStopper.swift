@@ -1,0 +1,226 @@
+// Attaching to threads, stopping them and letting them go: the ptrace part of a stop.
+
+import CPtrace
+import LinuxTarget
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The threads that we are attached to.
+///
+/// Every thread goes from running to stopped to released, or is gone at any point. All calls must
+/// come from one thread of ours: the kernel knows that one as the tracer.
+struct ThreadStopper: ~Copyable {
+  /// Where a thread is on its way.
+  enum Phase: UInt8 {
+    /// Attached to and running.
+    case running
+    /// Asked to stop: it runs no user code from its next way into the kernel or out of it.
+    case stopping
+    /// Stopped: registers can be read.
+    case stopped
+    /// Let go, or ended: not ours any more.
+    case gone
+  }
+
+  /// One thread that we attached to.
+  struct Tracee {
+    let tid: Int32
+    var phase = Phase.running
+    /// The signal that it was about to receive when it stopped: it must get it when it is let go.
+    var signal: Int32 = 0
+  }
+
+  /// How long a release waits for threads that can be let go only when they stop.
+  static let releaseGrace: Int64 = 20_000_000
+  /// How often the processor is given away before sleeping instead.
+  private static let yieldLimit = 200
+
+  let pid: Int32
+  /// The threads in the order in which they were found.
+  private(set) var tracees: [Tracee] = []
+  private let tasks: OwnedDescriptor
+  private let taskPath: String
+  private let proc: ProcFileSystem
+  private let isOurChild: Bool
+  private var known: Set<Int32> = []
+  private var listed: [Int32]
+
+  /// Prepares for a process without touching it.
+  init(_ process: LinuxProcess) throws(StopError) {
+    let path = process.proc.path(process.pid, "task")
+    do {
+      tasks = try OwnedDescriptor(opening: path)
+    } catch {
+      throw Self.listingError(error, path: path, pid: process.pid)
+    }
+    pid = process.pid
+    proc = process.proc
+    taskPath = path
+    isOurChild = process.status.parent == getpid()
+    // Room for twice the threads, so that nothing grows while they are stopped.
+    let room = max(256, process.threadCount * 2)
+    listed = [Int32](repeating: 0, count: room)
+    tracees.reserveCapacity(room)
+    known.reserveCapacity(room)
+  }
+
+  deinit {
+    // A deinitialiser may not change its own value.
+    var remaining = tracees
+    _ = Self.release(&remaining, ownLeader: isOurChild ? pid : nil)
+  }
+
+  /// Attaches to every thread of the process that is not ours yet, and returns how many those were.
+  mutating func attachToNewThreads() throws(StopError) -> Int {
+    let count: Int
+    do {
+      count = try tasks.listNumbers(into: &listed, path: taskPath)
+    } catch {
+      throw Self.listingError(error, path: taskPath, pid: pid)
+    }
+    var added = 0
+    for index in 0..<count where !known.contains(listed[index]) {
+      let tid = listed[index]
+      let result = cpt_seize(tid)
+      switch -result {
+      case 0:
+        known.insert(tid)
+        tracees.append(Tracee(tid: tid))
+        added += 1
+      case ESRCH:
+        continue
+      case EPERM where hasEnded(tid):
+        continue
+      default:
+        throw .attachRefused(pid: pid, tid: tid, errno: -result)
+      }
+    }
+    return added
+  }
+
+  /// Asks all threads from number `first` on to stop.
+  mutating func interrupt(from first: Int) {
+    for index in first..<tracees.count where tracees[index].phase == .running {
+      // A thread that has ended in the meantime shows that when it is waited for.
+      _ = cpt_interrupt(tracees[index].tid)
+      tracees[index].phase = .stopping
+    }
+  }
+
+  /// Waits until the threads from number `first` on have stopped or ended, or until `deadline`.
+  mutating func awaitStops(from first: Int, until deadline: Int64) throws(StopError) {
+    var idle = 0
+    while true {
+      var waiting = 0
+      var hasProgressed = false
+      for index in first..<tracees.count where tracees[index].phase == .stopping {
+        Self.poll(&tracees[index], ownLeader: isOurChild ? pid : nil)
+        switch tracees[index].phase {
+        case .running, .stopping:
+          waiting += 1
+        case .stopped:
+          hasProgressed = true
+        case .gone:
+          // Its number may come back as another thread's.
+          known.remove(tracees[index].tid)
+          hasProgressed = true
+        }
+      }
+      if waiting == 0 { return }
+      let signal = cpt_interrupted()
+      if signal != 0 { throw .interrupted(signal: signal) }
+      if cpt_now() >= deadline { return }
+      idle = hasProgressed ? 0 : idle + 1
+      if idle == Self.yieldLimit { dropEndedLeader() }
+      cpt_pause(idle < Self.yieldLimit ? 0 : 20_000)
+    }
+  }
+
+  /// Lets all threads go and returns when the last that was stopped went.
+  mutating func release() -> Int64 {
+    Self.release(&tracees, ownLeader: isOurChild ? pid : nil)
+  }
+
+  /// The letter of a thread's state, nil if it is not there any more.
+  func state(of tid: Int32) -> Character? {
+    guard let text = try? proc.text("\(taskPath)/\(tid)/stat") else { return nil }
+    return ProcessStat(parsing: text)?.state
+  }
+
+  /// The system call that a thread is blocked in, nil if it is in none or we may not know.
+  func systemCall(of tid: Int32) -> Int? {
+    guard let text = try? proc.text("\(taskPath)/\(tid)/syscall"),
+      let number = text.split(separator: " ").first.flatMap({ Int($0) }), number >= 0
+    else { return nil }
+    return number
+  }
+
+  private func hasEnded(_ tid: Int32) -> Bool {
+    guard let state = state(of: tid) else { return true }
+    return state == "Z" || state == "X"
+  }
+
+  /// A first thread that ends before the others is not reported until they end too.
+  private mutating func dropEndedLeader() {
+    for index in tracees.indices
+    where tracees[index].tid == pid && tracees[index].phase == .stopping && hasEnded(pid) {
+      tracees[index].phase = .gone
+    }
+  }
+
+  /// Looks at one thread without waiting.
+  private static func poll(_ tracee: inout Tracee, ownLeader: Int32?) {
+    var stop = cpt_stop()
+    // A child's end is its launcher's to see, even if the launcher is this process.
+    switch unsafe cpt_wait(tracee.tid, tracee.tid == ownLeader ? 1 : 0, &stop) {
+    case 0:
+      break
+    case 1:
+      tracee.phase = .stopped
+      // At an event's stop (that of PTRACE_INTERRUPT, or a group-stop, which the kernel itself
+      // resumes after detaching) no signal is under way.
+      tracee.signal = stop.event == 0 ? stop.signal : 0
+    default:
+      tracee.phase = .gone
+    }
+  }
+
+  private static func release(_ tracees: inout [Tracee], ownLeader: Int32?) -> Int64 {
+    for index in tracees.indices where tracees[index].phase == .stopped {
+      detach(&tracees[index])
+    }
+    let end = cpt_now()
+    // What is left: threads that have not stopped yet, which the kernel does not let us detach, and
+    // threads killed meanwhile, which must be reaped for their process to end.
+    while true {
+      var remaining = 0
+      for index in tracees.indices where tracees[index].phase != .gone {
+        if tracees[index].phase == .running {
+          _ = cpt_interrupt(tracees[index].tid)
+          tracees[index].phase = .stopping
+        }
+        poll(&tracees[index], ownLeader: ownLeader)
+        if tracees[index].phase == .stopped { detach(&tracees[index]) }
+        if tracees[index].phase != .gone { remaining += 1 }
+      }
+      let now = cpt_now()
+      if remaining == 0 || now - end >= releaseGrace { return end }
+      cpt_pause(now - end < 200_000 ? 0 : 50_000)
+    }
+  }
+
+  private static func detach(_ tracee: inout Tracee) {
+    // It fails only if the thread was killed while it was stopped.
+    tracee.phase = cpt_detach(tracee.tid, tracee.signal) == 0 ? .gone : .stopping
+  }
+
+  private static func listingError(_ error: TargetError, path: String, pid: Int32) -> StopError {
+    guard case .unreadable(_, let number) = error else {
+      return .threadsUnreadable(path: path, errno: EIO)
+    }
+    return number == ENOENT || number == ESRCH
+      ? .processEnded(pid: pid) : .threadsUnreadable(path: path, errno: number)
+  }
+}

@@ -1,0 +1,52 @@
+// From an opened ELF file to the values that the heap's discovery needs.
+
+import CElfutils
+package import HeapModel
+
+extension ELFFile {
+  /// The most bytes of writable segments that are kept; what lies beyond is left out.
+  static var initialBytesLimit: UInt64 { 64 << 20 }
+
+  /// Reads what decides where the file's malloc keeps its state.
+  ///
+  /// - Parameters:
+  ///   - names: the functions and objects whose addresses are wanted, if the file exports them.
+  ///   - wantsBanner: whether to search the read-only bytes for glibc's banner.
+  /// - Returns: what the file says of itself.
+  /// - Throws: `SymbolError.malformed` or `.cannotRead`.
+  package func image(exports names: [String], wantsBanner: Bool) throws(SymbolError) -> ELFImage {
+    let initialBytes = try self.initialBytes()
+    let relocations = try self.relocations(over: initialBytes)
+    return ELFImage(
+      machine: machine,
+      isPositionDependent: isPositionDependent,
+      isDynamic: dynamic != nil || programHeaders.contains { $0.type == UInt32(PT_INTERP) },
+      segments: loads.map { segment in
+        ELFImage.Segment(
+          virtualAddress: segment.virtualAddress, fileSize: segment.file.byteCount,
+          memorySize: segment.memorySize, fileOffset: segment.file.offset,
+          isWritable: segment.has(UInt32(PF_W)))
+      },
+      initialBytes: initialBytes,
+      relativeRelocations: relocations.relative,
+      threadPointerSlots: relocations.slots,
+      tls: programHeaders.first { $0.type == UInt32(PT_TLS) }
+        .map { ELFImage.TLSSegment(memorySize: $0.memorySize, alignment: max(1, $0.alignment)) },
+      buildID: buildID,
+      glibcBanner: wantsBanner ? glibcBanner() : nil,
+      exports: try definitions(of: names))
+  }
+
+  private func initialBytes() throws(SymbolError) -> [ELFImage.InitialBytes] {
+    var pieces: [ELFImage.InitialBytes] = []
+    var left = Self.initialBytesLimit
+    for segment in loads where segment.has(UInt32(PF_W)) && segment.file.byteCount > 0 {
+      guard let range = segment.file.dropping(0, limit: left), range.byteCount > 0 else { break }
+      pieces.append(
+        ELFImage.InitialBytes(
+          virtualAddress: segment.virtualAddress, bytes: try handle.bytes(at: range).bytes))
+      left -= range.byteCount
+    }
+    return pieces
+  }
+}

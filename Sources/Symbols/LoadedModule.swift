@@ -1,0 +1,97 @@
+// The mappings of one loaded file, put together again.
+
+package import HeapModel
+
+/// A file as loaded into the target once: a library that is loaded twice is two modules.
+package struct LoadedModule: Hashable, Sendable {
+  /// The file's name in the maps.
+  package let name: String
+  /// Its mappings, ascending in address and in file offset; never empty.
+  package let mappings: [MemoryMapping]
+  /// Its lowest mapping.
+  package let base: MemoryMapping
+
+  /// Which file a mapping belongs to.
+  struct FileIdentity: Hashable {
+    var major: UInt32
+    var minor: UInt32
+    var inode: UInt64
+    var name: String
+
+    init(_ mapping: MemoryMapping) {
+      major = mapping.deviceMajor
+      minor = mapping.deviceMinor
+      inode = mapping.inode
+      name = mapping.name
+    }
+  }
+
+  /// Which file it is.
+  var file: FileIdentity { FileIdentity(base) }
+
+  private init(_ first: MemoryMapping, _ rest: some Sequence<MemoryMapping>) {
+    name = first.name
+    base = first
+    mappings = [first] + rest
+  }
+
+  /// The part of the name after the last slash.
+  package var fileName: Substring {
+    name.suffix(from: name.lastIndex(of: "/").map(name.index(after:)) ?? name.startIndex)
+  }
+
+  /// The ranges that may be executed.
+  package var executableRanges: [AddressRange] {
+    mappings.filter(\.isExecutable).map(\.range)
+  }
+
+  /// What is added to the ELF virtual addresses of `image`, this module's file, to get addresses.
+  ///
+  /// It is 0 for a file that is loaded where it states. Nil if no segment of the file begins in the
+  /// page where the lowest mapping begins.
+  package func loadBias(of image: ELFImage) -> UInt64? {
+    if image.isPositionDependent { return 0 }
+    let offset = base.fileOffset
+    // The loader maps whole pages: a mapping may begin up to a page before its segment does.
+    let first = image.segments.first { segment in
+      segment.fileSize > 0 && segment.fileOffset & ~(Self.smallestPage - 1) <= offset
+        && offset < segment.fileOffset &+ segment.fileSize
+    }
+    guard let first else { return nil }
+    let bias = base.range.lowerBound.bits &- offset &+ first.fileOffset &- first.virtualAddress
+    return bias % Self.smallestPage == 0 ? bias : nil
+  }
+
+  /// Pages are at least this large on every supported machine, and a multiple of it.
+  private static let smallestPage: UInt64 = 4096
+
+  /// Groups the mappings of files into modules, ascending by address.
+  ///
+  /// A file's next mapping continues its module if it lies further on in the file. One that does
+  /// not begins another copy of the file, as `dlmopen` loads, except that the data of a file
+  /// smaller than a page is mapped from the same page as its code.
+  package static func modules(in mappings: [MemoryMapping]) -> [LoadedModule] {
+    var groups: [[MemoryMapping]] = []
+    var openGroups: [FileIdentity: Int] = [:]
+    let ascending = mappings.sorted { $0.range.lowerBound < $1.range.lowerBound }
+    for mapping in ascending where mapping.inode != 0 && !mapping.isShared {
+      let key = FileIdentity(mapping)
+      if let group = openGroups[key], let last = groups[group].last,
+        continues(last, with: mapping)
+      {
+        groups[group].append(mapping)
+      } else {
+        openGroups[key] = groups.count
+        groups.append([mapping])
+      }
+    }
+    return groups.compactMap { group in
+      group.first.map { LoadedModule($0, group.dropFirst()) }
+    }
+  }
+
+  private static func continues(_ last: MemoryMapping, with next: MemoryMapping) -> Bool {
+    next.fileOffset > last.fileOffset
+      || next.fileOffset == last.fileOffset && last.isExecutable && !next.isExecutable
+  }
+}

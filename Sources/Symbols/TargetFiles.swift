@@ -1,0 +1,102 @@
+// Opening the files that a process has mapped, whatever mount namespace it lives in.
+
+import Glibc
+package import HeapModel
+
+/// The files of one target process.
+package struct TargetFiles: Sendable {
+  private let processDirectory: String
+
+  /// A file of the target, opened for reading.
+  package struct OpenedFile: ~Copyable {
+    /// The open file.
+    package let descriptor: OwnedDescriptor
+    /// The path that led to it, such as `/proc/1/map_files/...` or `/proc/1/root/lib/...`.
+    package let path: String
+  }
+
+  /// A way to the file behind a mapping.
+  private struct Way {
+    var path: String
+    /// Whether the kernel itself resolves it within the target, so that an equal inode on another
+    /// device number can only be the same file.
+    var isTargets: Bool
+  }
+
+  /// The files of process `pid` as seen through the proc file system at `procRoot`.
+  package init(pid: Int32, procRoot: String = "/proc") {
+    processDirectory = "\(procRoot)/\(pid)"
+  }
+
+  /// Opens the file behind `mapping`.
+  ///
+  /// Tried in this order: the kernel's own link for the mapping, which also leads to deleted files
+  /// but needs more privilege; the path under the target's root; the path under ours, for a target
+  /// that changed its root; the target's executable. What is found must have the mapping's device
+  /// and inode. On overlayfs and btrfs the device number in the maps is not that of `stat`, so an
+  /// equal inode is enough for a way that the kernel resolves within the target.
+  ///
+  /// - Throws: `SymbolError.noWayToFile`.
+  package func open(_ mapping: MemoryMapping) throws(SymbolError) -> OpenedFile {
+    var attempts: [OpenAttempt] = []
+    guard mapping.inode != 0 else { throw .noWayToFile(name: mapping.name, attempts: attempts) }
+    for way in ways(to: mapping) {
+      switch Self.check(FileStatus.of(path: way.path), against: mapping, way) {
+      case .some(let outcome):
+        attempts.append(OpenAttempt(path: way.path, outcome: outcome))
+        continue
+      case nil:
+        break
+      }
+      // Not blocking and not a controlling terminal, should the file have been replaced meanwhile.
+      let number = unsafe Glibc.open(way.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+      guard number >= 0 else {
+        attempts.append(OpenAttempt(path: way.path, outcome: .refused(errno: errno)))
+        continue
+      }
+      let descriptor = OwnedDescriptor(adopting: number)
+      if let outcome = Self.check(descriptor.status(), against: mapping, way) {
+        attempts.append(OpenAttempt(path: way.path, outcome: outcome))
+        continue
+      }
+      return OpenedFile(descriptor: descriptor, path: way.path)
+    }
+    throw .noWayToFile(name: mapping.name, attempts: attempts)
+  }
+
+  /// Which file the target executes, nil if we may not know.
+  func executable() -> FileStatus? {
+    try? FileStatus.of(path: "\(processDirectory)/exe").get()
+  }
+
+  private func ways(to mapping: MemoryMapping) -> [Way] {
+    let start = String(mapping.range.lowerBound.bits, radix: 16)
+    let end = String(mapping.range.upperBound.bits, radix: 16)
+    var ways = [Way(path: "\(processDirectory)/map_files/\(start)-\(end)", isTargets: true)]
+    if mapping.name.hasPrefix("/") {
+      ways.append(Way(path: "\(processDirectory)/root\(mapping.name)", isTargets: true))
+      ways.append(Way(path: mapping.name, isTargets: false))
+    }
+    ways.append(Way(path: "\(processDirectory)/exe", isTargets: true))
+    return ways
+  }
+
+  /// Why `status` is not that of the mapped file; nil if it is.
+  private static func check(
+    _ status: Result<FileStatus, Errno>, against mapping: MemoryMapping, _ way: Way
+  ) -> OpenAttempt.Outcome? {
+    switch status {
+    case .failure(let error):
+      return .refused(errno: error.number)
+    case .success(let status):
+      guard status.isRegular else { return .notRegular }
+      let isSameDevice =
+        status.deviceMajor == mapping.deviceMajor && status.deviceMinor == mapping.deviceMinor
+      guard status.inode == mapping.inode, isSameDevice || way.isTargets else {
+        return .otherFile(
+          deviceMajor: status.deviceMajor, deviceMinor: status.deviceMinor, inode: status.inode)
+      }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,112 @@
+// What the files of a process show: where glibc is, and whose malloc the program uses.
+
+package import HeapModel
+
+/// The candidates for glibc's malloc in a process.
+package struct LoadedImages: Sendable {
+  /// Those that could be read, likely ones first.
+  package var images: [LoadedImage]
+  /// Why others could not.
+  package var failures: [SymbolError]
+}
+
+/// The loaded files of one target process, as of one look at its maps.
+package struct TargetObjects: Sendable {
+  /// Opens them.
+  package let files: TargetFiles
+  /// All of them, ascending by address.
+  package let modules: [LoadedModule]
+  /// The program itself, nil if none is mapped.
+  package let executable: LoadedModule?
+
+  /// The loaded files of process `pid`, whose maps are `mappings`.
+  package init(pid: Int32, mappings: [MemoryMapping], procRoot: String = "/proc") {
+    files = TargetFiles(pid: pid, procRoot: procRoot)
+    modules = LoadedModule.modules(in: mappings)
+    executable = Self.executable(among: modules, files)
+  }
+
+  /// The files that may hold glibc's malloc, likely ones first.
+  ///
+  /// These are every copy of libc and glibc's malloc debugging library; in a process without them
+  /// the executable, which may hold a static glibc. `names` are exports whose addresses are wanted.
+  package func loadedImages(exports names: [String] = []) -> LoadedImages {
+    let copies = modules.filter { LibraryName.isGlibc($0.fileName) }
+    let debugging = modules.filter { LibraryName.isGlibcDebug($0.fileName) }
+    // Of several copies the one loaded first has the highest address, as the kernel places
+    // mappings downwards; the others belong to namespaces of `dlmopen`.
+    var candidates = copies.reversed() + debugging
+    if candidates.isEmpty, let executable { candidates = [executable] }
+    var result = LoadedImages(images: [], failures: [])
+    var known: [LoadedModule.FileIdentity: ELFImage] = [:]
+    for module in candidates {
+      do throws(SymbolError) {
+        let image: ELFImage
+        if let read = known[module.file] {
+          image = read
+        } else {
+          image = try readImage(of: module, names)
+          known[module.file] = image
+        }
+        guard let bias = module.loadBias(of: image) else {
+          throw SymbolError.noLoadBias(path: module.name)
+        }
+        result.images.append(
+          LoadedImage(image: image, loadBias: bias, path: module.name))
+      } catch {
+        result.failures.append(error)
+      }
+    }
+    return result
+  }
+
+  /// Opens the file of `module`.
+  func open(_ module: LoadedModule) throws(SymbolError) -> ELFFile {
+    let opened = try files.open(module.base)
+    return try ELFFile(opened.descriptor, path: opened.path)
+  }
+
+  private func readImage(
+    of module: LoadedModule, _ names: [String]
+  ) throws(SymbolError) -> ELFImage {
+    let file = try open(module)
+    return try file.image(exports: names, wantsBanner: true)
+  }
+
+  private static func executable(
+    among modules: [LoadedModule], _ files: TargetFiles
+  ) -> LoadedModule? {
+    guard let status = files.executable() else {
+      // The kernel places the executable below everything that it maps later.
+      return modules.first { !$0.executableRanges.isEmpty }
+    }
+    let sameInode = modules.filter { $0.base.inode == status.inode }
+    return sameInode.first {
+      $0.base.deviceMajor == status.deviceMajor && $0.base.deviceMinor == status.deviceMinor
+    } ?? sameInode.first
+  }
+}
+
+/// What the file name of a library tells.
+enum LibraryName {
+  /// Whether it is glibc's libc, under its name or, before 2.34, its versioned one.
+  static func isGlibc(_ name: Substring) -> Bool {
+    name == "libc.so.6" || name.hasPrefix("libc-2.") && name.hasSuffix(".so")
+  }
+
+  /// Whether it is the library that has had glibc's malloc checks since 2.34.
+  static func isGlibcDebug(_ name: Substring) -> Bool {
+    name.hasPrefix("libc_malloc_debug.so")
+  }
+
+  /// Whether it is a dynamic loader, whose own malloc serves only itself.
+  static func isLoader(_ name: Substring) -> Bool {
+    name.hasPrefix("ld-") && name.contains(".so") || name.hasPrefix("ld.so")
+      || name.hasPrefix("ld64.so")
+  }
+
+  /// Whether it is musl's libc, which is its loader, too.
+  static func isMusl(_ name: Substring) -> Bool {
+    name.hasPrefix("ld-musl-") || name.hasPrefix("libc.musl-")
+  }
+}

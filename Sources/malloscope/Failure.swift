@@ -1,0 +1,176 @@
+// Why a run ends without a result: one line of fact, hints that follow it, and an exit code.
+
+import Glibc
+import GlibcHeap
+import HeapAnalysis
+import LinuxTarget
+import RemoteMemory
+import StopControl
+import Symbols
+
+/// What a run that fails tells the user.
+struct Failure: Error {
+  /// The exit codes of the command line contract (sysexits.h where it has one).
+  enum Code: Int32 {
+    case incomplete = 2
+    case usage = 64
+    case noInput = 66
+    case unsupported = 69
+    case internalError = 70
+    case inputOutput = 74
+    case notPermitted = 77
+    case interrupted = 130
+  }
+
+  var code: Code
+  /// What was attempted, on what, and what was observed.
+  var fact: String
+  /// At most three actions.
+  var hints: [String] = []
+
+  /// Writes it to standard error.
+  func print() {
+    StandardError.write("malloscope: \(fact)")
+    for hint in hints.prefix(3) { StandardError.write("  hint: \(hint)") }
+  }
+}
+
+extension Failure {
+  /// The user sent SIGINT, SIGTERM or SIGHUP.
+  static let interrupted = Failure(
+    code: .interrupted, fact: "interrupted; the target runs on")
+
+  init(_ error: TargetError) {
+    fact = error.fact
+    hints = error.hints
+    switch error {
+    case .noSuchProcess, .ended, .zombie: code = .noInput
+    case .kernelThread, .thirtyTwoBit, .ourselves, .procNotMounted, .procOfAnotherNamespace:
+      code = .unsupported
+    case .unreadable(_, let number):
+      switch number {
+      case EACCES, EPERM: code = .notPermitted
+      case ENOENT, ESRCH: code = .noInput
+      default: code = .inputOutput
+      }
+    case .malformed, .tooLarge, .tooManyPages: code = .unsupported
+    }
+  }
+
+  init(_ fault: ReadFault, pid: Int32) {
+    switch fault {
+    case .interrupted:
+      self = .interrupted
+    case .targetGone:
+      self.init(code: .noInput, fact: "process \(pid) ended while its memory was being read")
+    case .refused(let number):
+      self.init(
+        code: .notPermitted,
+        fact: "reading the memory of process \(pid) was refused (errno \(number))")
+    case .unmapped(let address):
+      self.init(
+        code: .unsupported,
+        fact: "cannot read the memory of process \(pid) at \(address): it is not mapped")
+    }
+  }
+
+  init(_ error: HeapError, pid: Int32) {
+    switch error {
+    case .noArena(let paths):
+      self.init(
+        code: .unsupported,
+        fact: "found no glibc malloc in process \(pid): no main_arena in "
+          + (paths.isEmpty ? "any mapped file" : paths.joined(separator: ", ")),
+        hints: ["malloscope reads the heaps of glibc 2.17 to 2.44; report this if it is one"])
+    case .ambiguousArena(let path, let count):
+      self.init(
+        code: .unsupported,
+        fact: "cannot tell main_arena in \(path): \(count) places look like it, one was expected",
+        hints: ["report this with the file's build id: readelf -n \(path)"])
+    case .unknownParameters(let path, let layout):
+      self.init(
+        code: .unsupported,
+        fact: "cannot read the malloc of \(path): arenas are of layout \(layout), but its "
+          + "parameters have an unknown shape",
+        hints: ["report this with the file's build id: readelf -n \(path)"])
+    }
+  }
+}
+
+/// Lines for the user beside the data.
+enum StandardError {
+  /// Writes one line; that nobody reads it is no error.
+  static func write(_ line: String) {
+    let bytes = Array((line + "\n").utf8)
+    _ = unsafe bytes.withUnsafeBytes { unsafe Glibc.write(2, $0.baseAddress, $0.count) }
+  }
+}
+
+extension Failure {
+  init(_ error: SymbolError, pid: Int32) {
+    self.init(
+      code: .notPermitted, fact: "\(error)",
+      hints: [
+        "the files of process \(pid) are opened through /proc/\(pid)/map_files and "
+          + "/proc/\(pid)/root, which needs the same permission as attaching"
+      ])
+    if case .noWayToFile = error { return }
+    code = .unsupported
+    hints = []
+  }
+
+  /// The process uses an allocator that is not glibc's.
+  init(_ allocator: AllocatorReport, process: LinuxProcess) {
+    let name = allocator.identity.name
+    let path = allocator.identity.path.map { " (\($0))" } ?? ""
+    self.init(
+      code: .unsupported,
+      fact: "process \(process.pid) (\(process.command)) does not use glibc's malloc but "
+        + (name == "unknown" ? "one that is not known" : name) + path,
+      hints: [
+        "its memory by mapping: /proc/\(process.pid)/smaps; by total: VmRSS in "
+          + "/proc/\(process.pid)/status"
+      ])
+  }
+
+  /// The process could not be stopped.
+  init(_ error: StopError, process: LinuxProcess) {
+    switch error {
+    case .processEnded(let pid):
+      self.init(code: .noInput, fact: "process \(pid) ended while it was being stopped")
+    case .attachRefused(_, _, let number):
+      do throws(TargetError) {
+        let diagnosis = try AttachDiagnosis.explain(process.pid, errno: number)
+        self.init(code: .notPermitted, fact: diagnosis.fact, hints: diagnosis.hints)
+      } catch {
+        self.init(error)
+      }
+    case .threadsUnreadable(let path, let number):
+      self.init(
+        code: .inputOutput, fact: "cannot list the threads in \(path) (errno \(number))")
+    case .interrupted:
+      self = .interrupted
+    }
+  }
+
+  /// The user's choice of chunks could not be read.
+  init(_ error: ChunkFilterError) {
+    let fact =
+      switch error {
+      case .notASize(let text): "'\(text)' is no size"
+      case .sizeTooLarge(let text): "'\(text)' is more than 64 bits can hold"
+      case .emptyRange(let text): "no size lies in '\(text)'"
+      case .notAState(let text): "'\(text)' is no state"
+      case .notAnArena(let text): "'\(text)' is no arena"
+      case .notAnAddress(let text): "'\(text)' is no address"
+      }
+    let hint =
+      switch error {
+      case .notASize, .sizeTooLarge, .emptyRange: "sizes: 64, 48..96, >1k, ..4k, in bytes"
+      case .notAState: "states: in_use, tcache, fastbin, binned, top, internal, free, cached"
+      case .notAnArena: "arenas: an index such as 0, or mmap"
+      case .notAnAddress: "addresses: hexadecimal, such as 0x7f2c4c000b20"
+      }
+    self.init(code: .usage, fact: fact, hints: [hint])
+  }
+}

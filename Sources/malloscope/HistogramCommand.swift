@@ -1,0 +1,37 @@
+// The verb `histogram`, the default: totals, arenas and chunk sizes.
+
+import ArgumentParser
+import HeapAnalysis
+import Reports
+
+struct HistogramCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "histogram",
+    abstract: "Totals, arenas and chunk sizes (the default verb).",
+    discussion: """
+      Stops the target once while its heap is copied and walked, and says for how long. A chunk's \
+      size includes its 8-byte header, as glibc counts it. In use is what the program holds; cached is \
+      free for the program but kept in a tcache or fastbin; free is in a bin.
+      """)
+
+  @OptionGroup var source: SourceOptions
+  @OptionGroup var show: ShowOptions
+
+  @Flag(help: "A row for every size instead of for ranges of sizes.")
+  var exact = false
+
+  @Option(help: "Sort rows by size, count, bytes or name.")
+  var sort = HistogramOrder.size
+
+  func run() throws {
+    try captureAndWrite(source, show, CaptureRequest(show)) { report, output throws(Failure) in
+      switch show.chosenFormat {
+      case .text:
+        try TextHistogram.write(
+          report, options: show.reportOptions(order: sort, isExact: exact), to: &output)
+      case .json: try JSONReports.writeHistogram(report, tool: .malloscope, to: &output)
+      case .csv: try CSVReports.writeHistogram(report, to: &output)
+      }
+    }
+  }
+}

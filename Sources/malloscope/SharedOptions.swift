@@ -1,0 +1,165 @@
+// The options that every verb understands.
+
+import ArgumentParser
+import Glibc
+import HeapAnalysis
+import Reports
+
+/// A format of the data.
+enum Format: String, ExpressibleByArgument, CaseIterable {
+  case text
+  case json
+  case csv
+}
+
+/// When to use colour.
+enum ColorChoice: String, ExpressibleByArgument, CaseIterable {
+  case auto
+  case always
+  case never
+}
+
+extension HistogramOrder: ExpressibleByArgument {}
+
+/// One part of the heap.
+enum ArenaChoice: ExpressibleByArgument {
+  case index(Int)
+  case mmap
+
+  init?(argument: String) {
+    if argument == "mmap" {
+      self = .mmap
+    } else if let index = Int(argument), index >= 0 {
+      self = .index(index)
+    } else {
+      return nil
+    }
+  }
+}
+
+/// Which process to look at.
+struct SourceOptions: ParsableArguments {
+  @Argument(help: "The process id, as seen in this PID namespace.")
+  var pid: Int32?
+
+  @Option(
+    help: ArgumentHelp(
+      "The process whose command name matches; exactly one must, else the matches are listed.",
+      valueName: "regex"))
+  var name: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "The process in the container whose id begins so (as the cgroup path has it).",
+      valueName: "id"))
+  var container: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "With --container: the process id as the container sees it.", valueName: "n"))
+  var pidInContainer: Int32?
+
+  func validate() throws {
+    let given = [pid != nil, name != nil, container != nil].count { $0 }
+    if given != 1 {
+      throw ValidationError("give exactly one source: a PID, --name REGEX or --container ID")
+    }
+    if let pid, pid <= 0 { throw ValidationError("a PID is a positive number") }
+    if pidInContainer != nil, container == nil {
+      throw ValidationError("--pid-in-container goes with --container")
+    }
+  }
+}
+
+/// How the result is shown.
+struct ShowOptions: ParsableArguments {
+  @Option(help: "The format of the data: text, json or csv.")
+  var format = Format.text
+
+  @Flag(name: .customLong("json"), help: "Short for --format json.")
+  var isJSON = false
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp("Write to a file, which must not exist yet.", valueName: "file"))
+  var output: String?
+
+  @Flag(help: "Overwrite the file of --output.")
+  var force = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Only this arena, by its index, or mmap for the mmapped chunks.", valueName: "n"))
+  var arena: ArenaChoice?
+
+  @Option(help: ArgumentHelp("Show at most this many rows.", valueName: "n"))
+  var limit: Int?
+
+  @Flag(name: .customLong("bytes"), help: "Exact numbers of bytes instead of 1.2M.")
+  var showsExactBytes = false
+
+  @Option(help: "Use colour: auto, always or never.")
+  var color = ColorChoice.auto
+
+  @Flag(name: .shortAndLong, help: "No notes on standard error.")
+  var quiet = false
+
+  @Flag(name: .shortAndLong, help: "All checks and findings, and glibc's own structures.")
+  var verbose = false
+
+  func validate() throws {
+    if let limit, limit < 0 { throw ValidationError("a limit is 0 or more") }
+    if isJSON, format == .csv {
+      throw ValidationError("--json and --format csv exclude each other")
+    }
+  }
+
+  /// The format that holds.
+  var chosenFormat: Format { isJSON ? .json : format }
+
+  /// How the text reports look.
+  func reportOptions(order: HistogramOrder = .size, isExact: Bool = false) -> ReportOptions {
+    ReportOptions(
+      isExact: isExact, showsExactBytes: showsExactBytes, limit: limit, order: order,
+      isVerbose: verbose,
+      style: TextStyle(usesColor: usesColor, usesUnicode: Environment.usesUTF8),
+      columns: Environment.columns)
+  }
+
+  private var usesColor: Bool {
+    switch color {
+    case .always: true
+    case .never: false
+    case .auto: output == nil && Environment.wantsColor
+    }
+  }
+}
+
+/// What the environment says about the terminal.
+enum Environment {
+  /// The value of a variable, nil if it is unset or empty.
+  static func value(_ name: String) -> String? {
+    guard let value = unsafe getenv(name), unsafe value[0] != 0 else { return nil }
+    return unsafe String(cString: value)
+  }
+
+  /// Whether colour is wanted where no option says so.
+  static var wantsColor: Bool {
+    if value("NO_COLOR") != nil { return false }
+    if let force = value("CLICOLOR_FORCE"), force != "0" { return true }
+    return value("TERM") != "dumb" && isatty(1) == 1
+  }
+
+  /// Whether the locale's characters are UTF-8.
+  static var usesUTF8: Bool {
+    let locale = value("LC_ALL") ?? value("LC_CTYPE") ?? value("LANG") ?? ""
+    return locale.uppercased().contains("UTF-8") || locale.uppercased().contains("UTF8")
+  }
+
+  /// How wide the terminal is, 80 where there is none.
+  static var columns: Int {
+    var size = winsize()
+    if unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { return Int(size.ws_col) }
+    return value("COLUMNS").flatMap { Int($0) }.map { max(40, $0) } ?? 80
+  }
+}

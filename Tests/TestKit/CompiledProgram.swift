@@ -1,0 +1,50 @@
+// Small C and C++ programs that tests compile when they need them, with the flags they need.
+
+import Glibc
+import Synchronization
+
+/// A program compiled from a source under `Tests/Targets`, once for each set of flags in a test run.
+package enum CompiledProgram {
+  private static let compiled = Mutex<[[String]: String]>([:])
+  private static let directory = Mutex<TemporaryDirectory?>(nil)
+
+  /// The path of the program compiled from `source`, such as `Threads8.cpp`.
+  ///
+  /// - Throws: `TestKitError.compilation` with what the compiler said, or `TestKitError.notFound`
+  ///   without a compiler.
+  package static func path(
+    _ source: String, flags: [String] = []
+  ) throws(TestKitError) -> String {
+    // Holding the lock while compiling: another test that wants the same program waits for it.
+    try compiled.withLock { compiled throws(TestKitError) in
+      if let path = compiled[[source] + flags] { return path }
+      let stem = source.prefix { $0 != "." }
+      let output = try scratchPath("\(stem)-\(compiled.count)")
+      let isCPlusPlus = source.hasSuffix(".cpp")
+      let run = try ToolRun(
+        executable: try installedProgram(isCPlusPlus ? "c++" : "cc"),
+        ["-g", "-O1", "-pthread", testsPath("Targets/" + source), "-o", output] + flags)
+      guard run.ending == .exit(0) else {
+        throw .compilation(source: source, output: run.output + run.error)
+      }
+      compiled[[source] + flags] = output
+      return output
+    }
+  }
+
+  /// A directory that lasts as long as the test run.
+  private static func scratchPath(_ name: String) throws(TestKitError) -> String {
+    try directory.withLock { directory throws(TestKitError) in
+      if let directory { return directory.file(name) }
+      let new = try TemporaryDirectory()
+      directory = new
+      // Statics are never released, and so the directory is told to go at the end.
+      atexit { CompiledProgram.removeDirectory() }
+      return new.file(name)
+    }
+  }
+
+  private static func removeDirectory() {
+    directory.withLock { $0 = nil }
+  }
+}
