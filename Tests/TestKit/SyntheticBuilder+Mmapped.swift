@@ -41,10 +41,12 @@ extension SyntheticBuilder {
     }
     let start = placeMapping(resized)
     memory.map(start, resized, "rw-")
-    var user = (start + 16 + alignment - 1) & ~(alignment - 1)
-    if user - 16 - start < 32 { user += alignment }
+    // A resize may have moved the mapping by pages, so that the pointer lost its alignment.
+    let first = resized != original && random.chance(50) ? start + plan.pageSize : start
+    var user = (first + 16 + alignment - 1) & ~(alignment - 1)
+    if user - 16 - first < 32 { user += alignment }
     memory.store(words: [0, original - (shape.isAtLeast243 ? 16 : 0) | 2], at: start)
-    finish(start: start, offset: user - 16 - start, length: resized)
+    finish(start: start, offset: user - 16 - first, length: resized)
   }
 
   private mutating func noteResize() {
