@@ -37,7 +37,9 @@ package struct GlibcShape: Hashable, Sendable, CustomStringConvertible {
   /// What a cached chunk holds behind its link.
   package enum KeyStyle: Sendable {
     case none
+    /// The address of the tcache structure (2.29 to 2.33 and some stable branches).
     case structureAddress
+    /// A random number of the process (2.34 and later).
     case random
   }
 
@@ -45,11 +47,15 @@ package struct GlibcShape: Hashable, Sendable, CustomStringConvertible {
   package var name: String
   /// The version as the banner gives it.
   package var banner: String { String(name.prefix { $0 != " " }) }
+  /// The field order of its arenas.
   package var arena: ArenaLayout
+  /// The field order of its parameter block.
   package var parameters: ParameterLayout
   /// The size of a thread heap's header: 32 or 48.
   package var heapInfoSize: UInt64
+  /// What its tcache structures look like.
   package var tcache: TcacheStyle
+  /// What its cached chunks hold behind their links.
   package var key: KeyStyle
   /// Whether list links are stored masked by their own place.
   package var manglesLinks: Bool
@@ -58,6 +64,7 @@ package struct GlibcShape: Hashable, Sendable, CustomStringConvertible {
   /// Whether later segments obtained by mmap may be as small as 132 KiB.
   package var hasSmallSegments = false
 
+  /// The version, for test names.
   package var description: String { "glibc \(name)" }
 }
 
@@ -136,26 +143,38 @@ extension GlibcShape {
 
   /// Byte offsets within an arena.
   package struct ArenaFields: Sendable {
+    /// The heads of the fastbins, nil if there are none.
     package var fastbins: UInt64?
+    /// The top chunk; `last_remainder` follows.
     package var top: UInt64
+    /// The two ends of each bin.
     package var bins: UInt64
+    /// One bit for each bin.
     package var binmap: UInt64
+    /// The next arena in the ring; `next_free` follows.
     package var next: UInt64
+    /// The count of threads, nil if there is none.
     package var attachedThreads: UInt64?
+    /// `system_mem`; `max_system_mem` follows.
     package var systemMem: UInt64
+    /// The whole structure.
     package var size: UInt64
 
+    /// The remainder of the last split.
     package var lastRemainder: UInt64 { top + 8 }
-    package var nextFree: UInt64 { next + 8 }
-    package var maxSystemMem: UInt64 { systemMem + 8 }
   }
 
   /// Byte offsets within the parameter block.
   package struct ParameterFields: Sendable {
+    /// `n_mmaps`; its limit, its maximum and `no_dyn_threshold` follow, four bytes each.
     package var mmapCount: UInt64
+    /// `mmapped_mem`; its maximum follows.
     package var mmappedMem: UInt64
+    /// `sbrk_base`.
     package var sbrkBase: UInt64
+    /// The number of tcache bins; the largest cached size and the fill follow.
     package var tcache: UInt64?
+    /// The whole block.
     package var size: UInt64
   }
 }

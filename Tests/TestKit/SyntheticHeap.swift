@@ -9,6 +9,7 @@ package struct SyntheticChunk: Hashable, Sendable {
   package var address: UInt64
   /// Its size with header.
   package var size: UInt64
+  /// What it is.
   package var state: ChunkState
   /// Its arena's place in the ring.
   package var arena: Int
@@ -33,9 +34,11 @@ package struct SyntheticSegment: Sendable {
     case terminator(isMerged: Bool)
   }
 
+  /// Its arena's place in the ring.
   package var arena: Int
   /// From its first chunk to its end.
   package var range: AddressRange
+  /// What follows its last chunk.
   package var tail: Tail
   /// Without the tail, but with top.
   package var chunks: [SyntheticChunk] = []
@@ -56,6 +59,7 @@ package struct SyntheticTcache: Sendable {
 
 /// An arena of a synthetic heap: where everything in it is.
 package struct SyntheticArena: Sendable {
+  /// Where its structure is.
   package var address: UInt64
   /// What a walk shall say of it.
   package var summary: ArenaSummary
@@ -71,9 +75,11 @@ package struct SyntheticArena: Sendable {
 
 /// A process that does not exist, its malloc heap, and the truth about that heap.
 package struct SyntheticHeap: Sendable {
+  /// What it was built from.
   package var plan: SyntheticPlan
   /// Its memory and mappings.
   package var memory: SyntheticMemory
+  /// Its threads, the main thread first.
   package var threads: [ThreadState]
   /// The mapped ELF files; the one with malloc is among them.
   package var images: [LoadedImage]
@@ -83,7 +89,9 @@ package struct SyntheticHeap: Sendable {
   package var parameters: RemoteAddress
   /// The arenas in ring order.
   package var arenas: [SyntheticArena]
+  /// All arenas' runs of chunks.
   package var segments: [SyntheticSegment]
+  /// The tcaches of those threads that have one.
   package var tcaches: [SyntheticTcache]
   /// Chunks with mappings of their own, ascending.
   package var mmapped: [Chunk]
@@ -92,8 +100,11 @@ package struct SyntheticHeap: Sendable {
   /// `mp_.mmapped_mem` less the sum of the mappings: 16 for each resize in 2.43 and 2.44.
   package var mmappedDrift: UInt64
 
+  /// The glibc build.
   package var shape: GlibcShape { plan.shape }
+  /// Its memory as a walk reads it.
   package var image: MemoryImage { memory.image }
+  /// Its mappings, ascending.
   package var mappings: [MemoryMapping] { memory.mappings }
 
   /// All chunks of arenas, ascending by address, without remnants.

@@ -54,10 +54,13 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   package var shape: GlibcShape
   /// What all random choices follow from.
   package var seed: UInt64
+  /// The machine that it runs on.
   package var machine = ELFImage.Machine.amd64
+  /// How glibc got into it.
   package var linkage = Linkage.sharedLibrary
   /// The kernel's page size in bytes.
   package var pageSize: UInt64 = 4096
+  /// How the main arena got its memory.
   package var main = MainArena.contiguous(foreignGaps: [])
   /// How far the first break was from a multiple of 16.
   package var sbrkMisalignment: UInt64 = 0
@@ -88,6 +91,7 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
     self.seed = seed
   }
 
+  /// Everything that a failing test must tell to be repeated.
   package var description: String {
     "\(shape), seed \(seed): \(machine), \(linkage), main \(main), arenas \(threadArenas), "
       + "\(threads.count) threads, \(mmappedChunks) mmapped, pages of \(pageSize)"
