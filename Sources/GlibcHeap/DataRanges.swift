@@ -56,11 +56,17 @@ struct DataRanges {
   func subtracting(_ excluded: [AddressRange]) -> [AddressRange] {
     let holes = excluded.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
     var result: [AddressRange] = []
+    // Holes may overlap each other, so the furthest end counts, not the last one's.
+    var index = 0
+    var covered = RemoteAddress(0)
     for range in ranges {
-      var start = range.lowerBound
-      for hole in holes where hole.overlaps(AddressRange(start, range.upperBound)) {
+      var start = max(range.lowerBound, min(covered, range.upperBound))
+      while index < holes.count, holes[index].lowerBound < range.upperBound {
+        let hole = holes[index]
         if hole.lowerBound > start { result.append(AddressRange(start, hole.lowerBound)) }
-        start = max(start, hole.upperBound)
+        covered = max(covered, hole.upperBound)
+        start = max(start, min(hole.upperBound, range.upperBound))
+        index += 1
       }
       if start < range.upperBound { result.append(AddressRange(start, range.upperBound)) }
     }

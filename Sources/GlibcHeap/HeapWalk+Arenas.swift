@@ -119,10 +119,12 @@ extension HeapWalk {
         .firstChunk(isFirstHeap: isFirst, arena: arena.layout)
       summary.segments.append(heap.range)
       summary.headerBytes &+= min(first, heap.size)
-      let top = heap.range.contains(arena.top) ? arena.top.bits : nil
+      let chunks = AddressRange(RemoteAddress(heap.start &+ first), heap.range.upperBound)
+      guard !chunks.isEmpty else { continue }
       let segment = Segment(
-        start: heap.start &+ first, limit: heap.range.upperBound.bits, top: top, isMain: false)
-      if segment.start < segment.limit { _ = try walk(segment, &summary) }
+        start: chunks.lowerBound.bits, limit: chunks.upperBound.bits,
+        top: chunks.contains(arena.top) ? arena.top.bits : nil, isMain: false)
+      _ = try walk(segment, &summary)
     }
   }
 

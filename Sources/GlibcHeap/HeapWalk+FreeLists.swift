@@ -40,7 +40,7 @@ extension HeapWalk {
     let isComplete = scan.freeChunks.count == summary.free.count
     scan.freeChunks.sort { $0.address < $1.address }
     var isListed = [Bool](repeating: false, count: scan.freeChunks.count)
-    var strangers: [UInt64] = []
+    var strangers: Set<UInt64> = []
     // What a sound arena can hold, and a few more per thread that is in the middle of something.
     var budget = summary.free.count + 128 + 16 * threads.count
     for number in ArenaLayout.binNumbers {
@@ -53,7 +53,7 @@ extension HeapWalk {
           guard budget > 0 else { break }
           if let index = freeChunkIndex(of: address) {
             if isListed[index], isForward {
-              strangers.append(address)
+              strangers.insert(address)
               break
             }
             if isListed[index] { break }
@@ -61,7 +61,7 @@ extension HeapWalk {
             let chunk = scan.freeChunks[index]
             address = isForward ? chunk.forward : chunk.backward
           } else {
-            if !strangers.contains(address) { strangers.append(address) }
+            strangers.insert(address)
             guard data.canHoldUserPointer(address),
               let links = try reader.words(at: RemoteAddress(address &+ 16), count: 2)
             else { break }
@@ -71,7 +71,8 @@ extension HeapWalk {
         if address == head, isForward { break }
       }
     }
-    reportBins(summary, isListed: isListed, strangers: strangers, isComplete: isComplete)
+    reportBins(
+      summary, isListed: isListed, strangers: strangers.sorted(), isComplete: isComplete)
     return isListed.count { $0 } + (summary.free.count - scan.freeChunks.count)
   }
 

@@ -134,7 +134,7 @@ extension HeapWalk {
     var pages = PageHeaders(pageSize: page)
     for range in data.subtracting(arenaMemory + data.breakMappings) {
       var address = range.lowerBound.bits
-      while address < range.upperBound.bits, missing > 0 {
+      while address < range.upperBound.bits, missing > 0, !pages.isExhausted {
         let header = try pages.header(at: address, in: range, reader: reader)
         // The first chunk of a segment: its flags say that nothing before it is free.
         if let header, header.field & 15 == 1, header.field >= 33,
@@ -194,41 +194,5 @@ extension ArenaSummary {
   fileprivate func accountedBytes(_ scan: ChainScan) -> UInt64 {
     accountedBytes &+ scan.inUse.bytes &+ scan.free.bytes &+ scan.cached.bytes
       &+ scan.structures.bytes
-  }
-}
-
-/// Headers at page starts, read many pages at a time while nothing is found.
-struct PageHeaders {
-  private let pageSize: UInt64
-  private var base: UInt64 = 0
-  private var batch = 8
-  private var headers = GatheredWords(wordsEach: 2, words: [], isReadable: [])
-
-  init(pageSize: UInt64) {
-    self.pageSize = max(16, pageSize)
-  }
-
-  /// The two words at the start of the page at `address`, nil if they cannot be read.
-  mutating func header(
-    at address: UInt64, in range: AddressRange, reader: any MemoryReader
-  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
-    let distance = address &- base
-    if address < base || distance / pageSize >= UInt64(headers.count) || distance % pageSize != 0 {
-      let isSequential = base != 0 && distance == pageSize &* UInt64(headers.count)
-      batch = isSequential ? min(batch * 4, 512) : 8
-      var addresses: [RemoteAddress] = []
-      var page = address
-      while addresses.count < batch, page < range.upperBound.bits, page >= address {
-        addresses.append(RemoteAddress(page))
-        page &+= pageSize
-      }
-      base = address
-      headers = try reader.gather(at: addresses, wordsEach: 2)
-    }
-    let index = Int((address &- base) / pageSize)
-    guard index < headers.count, let previousSize = headers[index, 0],
-      let field = headers[index, 1]
-    else { return nil }
-    return (previousSize, field)
   }
 }

@@ -130,7 +130,7 @@ extension HeapWalk {
     for range in data.subtracting(arenaMemory + known.map(\.range)) {
       let limit = range.upperBound.bits
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
-      while address < limit {
+      while address < limit, !pages.isExhausted {
         if isComplete(found) { return found.sorted { $0.mapping < $1.mapping } }
         guard let header = try pages.header(at: address, in: range, reader: reader),
           let chunk = try chunk(at: address, header, limit: limit, everyPage: everyPage)

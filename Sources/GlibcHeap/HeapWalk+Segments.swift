@@ -14,6 +14,9 @@ extension HeapWalk {
     var top: UInt64?
     /// Whether it is the main arena's, which ends segments by fenceposts.
     var isMain: Bool
+
+    /// Where reading ends: behind the header of top, of which the rest may never have been touched.
+    var readLimit: UInt64 { top.map { min(limit, $0 &+ 16) } ?? limit }
   }
 
   /// How a segment ended.
@@ -107,7 +110,7 @@ extension HeapWalk {
 
   /// Runs the hot loop over what the window holds and returns where the next header is.
   private mutating func runScan(in segment: Segment) -> UInt64 {
-    let isFinal = window.base &+ UInt64(window.count) >= segment.limit
+    let isFinal = window.base &+ UInt64(window.count) >= segment.readLimit
     let pause = scan.run(
       window, isFinal: isFinal, marks: &marks, flat: &sizes.flat, large: &sizes.large, log: &log)
     switch pause {
@@ -140,13 +143,13 @@ extension HeapWalk {
   private mutating func header(
     at address: UInt64, in segment: Segment
   ) throws(ReadFault) -> Header {
-    let needed = min(32, segment.limit &- address)
+    let needed = min(32, segment.readLimit &- address)
     if needed < 16 {
       return address == segment.top ? .top(field: nil) : .limit
     }
     if !window.holds(address, needed) {
       let isReadable = try window.move(
-        to: address, holding: needed, limit: segment.limit, reader: reader)
+        to: address, holding: needed, limit: segment.readLimit, reader: reader)
       if !isReadable { return address == segment.top ? .top(field: nil) : .unreadable }
     }
     guard let field = window.word(at: address &+ 8) else { return .unreadable }
@@ -222,7 +225,7 @@ extension HeapWalk {
     var address = (start &+ 15) & ~15
     while address >= start, address < boundary, boundary &- address >= 32 || address == boundary {
       if !probe.holds(address, 16),
-        try !probe.move(to: address, holding: 16, limit: segment.limit, reader: reader)
+        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
       {
         address = (address | 4095) &+ 1
         continue
@@ -244,9 +247,7 @@ extension HeapWalk {
     for _ in 0..<16 {
       if address == scan.ground.boundary { return true }
       if address != start, marks.kind(of: address) != nil { return true }
-      guard let (previousSize, field) = try probeHeader(at: address, limit: segment.limit) else {
-        return false
-      }
+      guard let (previousSize, field) = try probeHeader(at: address) else { return false }
       if size != 0, field & 1 == 0, previousSize != size { return false }
       guard scan.isPlausible(field, at: address) else {
         return isEnd(field, at: address, in: segment)
@@ -266,7 +267,7 @@ extension HeapWalk {
 
   /// The two words of the header at `address`, read through the probe while its budget lasts.
   private mutating func probeHeader(
-    at address: UInt64, limit: UInt64
+    at address: UInt64
   ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
     if !probe.holds(address, 16) {
       guard probeMovesLeft > 0 else { return nil }

@@ -67,7 +67,7 @@ extension HeapWalk {
         "libc's thread-local variables could not be located; cached chunks are counted as in use")
       return []
     }
-    let wordCount = min(512, (block.byteCount + 7) / 8)
+    let wordCount = min(8192, (block.byteCount + 7) / 8)
     let blocks = try reader.gather(
       at: threads.map { RemoteAddress($0.threadPointer.bits &+ distance) }, wordsEach: wordCount)
     let candidates = try candidates(in: blocks)
