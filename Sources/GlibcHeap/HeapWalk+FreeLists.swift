@@ -126,9 +126,7 @@ extension HeapWalk {
 
   /// Follows the fastbins through the candidates that the walk noted, and counts their chunks as
   /// cached instead of in use.
-  mutating func moveFastbins(
-    of arena: Arena, _ summary: inout ArenaSummary
-  ) throws(ReadFault) {
+  mutating func moveFastbins(of arena: Arena, _ summary: inout ArenaSummary) {
     let heads = arena.fastbinHeads
     guard heads.contains(where: { $0 != 0 }) else { return }
     scan.fastbinCandidates.sort { $0.address < $1.address }
@@ -138,22 +136,17 @@ extension HeapWalk {
       let size = 32 + 16 * UInt64(bin)
       var address = head
       while address != 0 {
-        let next: UInt64
-        if let index = index(of: address, in: scan.fastbinCandidates, by: \.address) {
-          let candidate = scan.fastbinCandidates[index]
-          guard !isTaken[index], candidate.size == size else {
-            reportFastbin(
-              address, size, isTaken[index] ? "loops" : "holds a chunk of \(candidate.size) bytes")
-            break
-          }
-          isTaken[index] = true
-          next = candidate.next
-        } else if let tail = try fastbinTail(at: address, size: size) {
-          next = tail
-        } else {
+        guard let index = index(of: address, in: scan.fastbinCandidates, by: \.address) else {
           reportFastbin(address, size, "leads to what is no cached chunk of that size")
           break
         }
+        let candidate = scan.fastbinCandidates[index]
+        guard !isTaken[index], candidate.size == size else {
+          reportFastbin(
+            address, size, isTaken[index] ? "loops" : "holds a chunk of \(candidate.size) bytes")
+          break
+        }
+        isTaken[index] = true
         moved.append(address)
         summary.inUse.add(size: size, count: -1)
         summary.cached.add(size: size)
@@ -161,22 +154,10 @@ extension HeapWalk {
           $0.inUse -= 1
           $0.cached += 1
         }
-        address = next
-        if next == 0 { break }
+        address = candidate.next
       }
     }
     if options.collectsChunks { markFastbin(moved, arena: summary.index) }
-  }
-
-  /// The link of a list's last chunk where links are not masked, nil if `address` is no such chunk.
-  ///
-  /// The walk did not note it, because its first word is null as in any cleared block.
-  private func fastbinTail(at address: UInt64, size: UInt64) throws(ReadFault) -> UInt64? {
-    guard case .plain = linking, data.canHoldUserPointer(address),
-      let words = try reader.words(at: RemoteAddress(address), count: 3),
-      words[1] & ~7 == size, words[2] == 0
-    else { return nil }
-    return 0
   }
 
   private mutating func reportFastbin(_ address: UInt64, _ size: UInt64, _ what: String) {

@@ -13,18 +13,32 @@ extension HeapWalk {
   /// Walks the main arena.
   mutating func walkMain(_ arena: Arena, _ summary: inout ArenaSummary) throws(ReadFault) {
     guard !arena.hasNoMemory || arena.systemBytes != 0 else { return }
-    guard let start = mainStart, data.range(containing: start) != nil else {
+    guard let start = mainStart, data.range(containing: start) != nil,
+      reservation(containing: start) == nil
+    else {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena holds \(arena.systemBytes) bytes, but they begin at "
-          + "\(RemoteAddress(parameters.sbrkBase)), where no heap is mapped")
+          + "\(RemoteAddress(parameters.sbrkBase)), where no memory of its own is mapped")
       return
     }
+    summary.headerBytes &+= start &- parameters.sbrkBase
     if arena.isContiguous {
       try walkBreak(arena, from: start, &summary)
     } else {
       try walkScattered(arena, from: start, &summary)
     }
+  }
+
+  /// The part of the address space reserved for a thread arena's heap that `address` is in.
+  private func reservation(containing address: UInt64) -> AddressRange? {
+    reservations.first { $0.contains(RemoteAddress(address)) }
+  }
+
+  /// The end of the memory from `start` to `end` that no thread arena has reserved.
+  private func beforeReservations(from start: UInt64, to end: UInt64) -> UInt64 {
+    let bounds = reservations.lazy.map(\.lowerBound.bits).filter { $0 >= start }
+    return min(end, bounds.min() ?? end)
   }
 
   /// Walks a main arena that has grown by the program break alone: from `sbrk_base`, `system_mem`
@@ -35,14 +49,18 @@ extension HeapWalk {
     let base = parameters.sbrkBase
     let (end, overflow) = base.addingReportingOverflow(arena.systemBytes)
     let mapped = data.range(containing: start)?.upperBound.bits ?? start
-    let limit = overflow ? mapped : min(end, mapped)
+    let limit = beforeReservations(from: start, to: overflow ? mapped : min(end, mapped))
     if overflow || end > mapped {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena's \(arena.systemBytes) bytes from \(RemoteAddress(base)) on reach beyond "
           + "the heap's mapping, which ends at \(RemoteAddress(mapped))")
     }
-    summary.headerBytes &+= start &- base
+    if arena.top.bits < start || arena.top.bits >= limit {
+      log.add(
+        .arenaDamage, at: arena.address.bits,
+        "the main arena's top chunk, at \(arena.top), is outside of its own memory")
+    }
     try walkRun(arena, from: start, limit: limit, &summary)
   }
 
@@ -64,13 +82,36 @@ extension HeapWalk {
       case .fenceposts(let end):
         summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(end)))
         guard end < limit else { return }
-        let resumption = try resynchronise(from: end, in: segment)
+        let resumption = try nextSegment(from: end, in: segment, arena)
         if resumption == nil, !arena.isContiguous { return }
         let next = resumption ?? limit
         summary.foreignBytes &+= next &- end
         start = next
       }
     }
+  }
+
+  /// Where the arena's memory goes on behind a gap that belongs to somebody else: at the first address
+  /// from which a chain of chunks runs exactly into top or fenceposts.
+  ///
+  /// What is in the gap may look like chunks, too, but does not end so.
+  private mutating func nextSegment(
+    from end: UInt64, in segment: Segment, _ arena: Arena
+  ) throws(ReadFault) -> UInt64? {
+    var start = end
+    while let candidate = try resynchronise(from: start, in: segment) {
+      if candidate == arena.top.bits { return candidate }
+      if try endOfMainSegment(from: candidate, arena) != nil { return candidate }
+      guard segmentTrialsLeft > 0 else {
+        log.add(
+          .limitReached, at: candidate,
+          "memory of others between the main arena's segments looks like chunks")
+        return candidate
+      }
+      segmentTrialsLeft -= 1
+      start = candidate &+ 16
+    }
+    return nil
   }
 
   // MARK: Without the program break
@@ -82,6 +123,7 @@ extension HeapWalk {
   ) throws(ReadFault) {
     var pending: [UInt64] = []
     if let limit = data.breakEnd(containing: start) {
+      let limit = beforeReservations(from: start, to: limit)
       try walkRun(arena, from: start, limit: limit, &summary)
     } else {
       pending.append(start)
@@ -110,7 +152,9 @@ extension HeapWalk {
   private mutating func walkScattered(
     segment start: UInt64, _ arena: Arena, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    guard let end = try endOfMainSegment(from: start, arena) else {
+    guard let end = try endOfMainSegment(from: start, arena),
+      end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
+    else {
       log.add(
         .arenaDamage, at: start,
         "a segment of the main arena begins at \(RemoteAddress(start)) but leads to no end")

@@ -49,12 +49,13 @@ extension HeapWalk {
             usableSize: chunk.size &- overhead, state: isCached ? .tcache : .inUse, arena: nil))
       }
     }
-    snapshot.systemAndMmappedBytes &+= parameters.mmappedBytes
-    snapshot.accountedBytes &+= min(parameters.mmappedBytes, mappedBytes)
-    compareMmapped(count: found.count, bytes: mappedBytes)
+    let isExact = compareMmapped(count: found.count, bytes: mappedBytes)
+    snapshot.systemAndMmappedBytes &+= isExact ? mappedBytes : parameters.mmappedBytes
+    snapshot.accountedBytes &+= isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
   }
 
-  private mutating func compareMmapped(count: Int, bytes: UInt64) {
+  /// Compares with glibc's count and returns whether both agree as documented.
+  private mutating func compareMmapped(count: Int, bytes: UInt64) -> Bool {
     checks.append(
       Check(
         "n_mmaps", expected: UInt64(truncatingIfNeeded: parameters.mmapCount),
@@ -62,13 +63,13 @@ extension HeapWalk {
     let holds = areBytesRight(bytes, count: count)
     checks.append(
       Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
-    if count != parameters.mmapCount || !holds {
-      log.add(
-        .mmapMismatch, at: nil,
-        bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
-        "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
-          + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
-    }
+    if count == parameters.mmapCount, holds { return true }
+    log.add(
+      .mmapMismatch, at: nil,
+      bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
+      "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
+        + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
+    return false
   }
 
   private func isComplete(_ chunks: [MmappedChunk]) -> Bool {
@@ -88,11 +89,12 @@ extension HeapWalk {
     let headers = try reader.gather(at: hints.map { RemoteAddress($0.chunk) }, wordsEach: 2)
     return hints.indices.compactMap { index in
       guard let previousSize = headers[index, 0], let field = headers[index, 1],
-        let range = data.range(containing: hints[index].mapping.bits)
+        let range = data.range(containing: hints[index].mapping.bits),
+        let chunk = chunk(
+          mapping: hints[index].mapping.bits, distance: hints[index].distance,
+          previousSize: previousSize, field: field, limit: range.upperBound.bits)
       else { return nil }
-      return chunk(
-        mapping: hints[index].mapping.bits, distance: hints[index].distance,
-        previousSize: previousSize, field: field, limit: range.upperBound.bits)
+      return arenaMemory.contains { $0.overlaps(chunk.range) } ? nil : chunk
     }
   }
 

@@ -61,11 +61,15 @@ extension HeapWalk {
         hasPending = true
         address = runScan(in: segment)
       case .top(let field):
-        if hasPending { finishPending(isInUse: field.map { $0 & 1 != 0 } ?? true, next: nil) }
+        // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
+        // top is being split.
+        if hasPending { finishPending(isInUse: true, next: nil) }
         recordTop(address, field: field, in: segment, &summary)
         return .top
       case .limit:
-        if hasPending {
+        if hasPending, segment.isMain {
+          recordTop(scan.chunk, field: scan.field, in: segment, &summary)
+        } else if hasPending {
           log.add(
             .inTransit, at: scan.chunk &+ 16,
             "the last chunk of the heap that ends at \(RemoteAddress(segment.limit)) has no "
@@ -78,7 +82,11 @@ extension HeapWalk {
         summary.headerBytes &+= end &- address
         return .fenceposts(end: end)
       case .terminator(let byteCount, let field):
-        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        if hasPending, byteCount == 16, isRemnant {
+          summary.headerBytes &+= scan.size
+        } else if hasPending {
+          finishPending(isInUse: field & 1 != 0, next: address)
+        }
         summary.headerBytes &+= byteCount
         return .limit
       case .acrossTop(let field):
@@ -120,6 +128,11 @@ extension HeapWalk {
     }
   }
 
+  /// Whether the pending chunk, the last one of a heap that is not the newest, is what was left of an
+  /// old top too small to be freed: it lacks the flag that all chunks of thread arenas carry when
+  /// they are handed out, and nobody holds it.
+  private var isRemnant: Bool { scan.field & 0b100 == 0 && scan.size == 32 }
+
   private mutating func finishPending(isInUse: Bool, next: UInt64?) {
     scan.finish(
       size: scan.size, isInUse: isInUse, previousSize: next.flatMap { window.word(at: $0) },
@@ -130,8 +143,16 @@ extension HeapWalk {
     _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
   ) {
     let size = segment.limit &- address
+    let mapped = data.range(containing: address)?.upperBound.bits ?? address
+    let missing = segment.limit &- min(segment.limit, max(mapped, address))
     summary.topAddress = RemoteAddress(address)
-    summary.topBytes = size
+    summary.topBytes = size &- missing
+    if missing > 0 {
+      summary.unaccountedBytes &+= missing
+      log.add(
+        .unreadable, at: mapped, bytes: missing,
+        "the top chunk at \(RemoteAddress(address &+ 16)) reaches beyond the mapped memory")
+    }
     if let field, field & ~7 != size {
       log.add(
         .inTransit, at: address &+ 16,
@@ -253,6 +274,7 @@ extension HeapWalk {
         return isEnd(field, at: address, in: segment)
       }
       size = field & ~7
+      if marks.isAny(after: address, before: address &+ size) { return false }
       address &+= size
     }
     return true

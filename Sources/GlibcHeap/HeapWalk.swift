@@ -55,6 +55,8 @@ package struct HeapWalk: ~Copyable {
   /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
   /// slower than by a fixed amount.
   var probeMovesLeft = 20_000
+  /// Places that may still be tried as the beginning of a main segment by following all its chunks.
+  var segmentTrialsLeft = 256
   /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
   var pagesLeft = 1 << 22
   var log = FindingLog()
@@ -67,6 +69,8 @@ package struct HeapWalk: ~Copyable {
   var linking = ListLinking.masked
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
+  /// What thread arenas have reserved for their heaps.
+  var reservations: [AddressRange] = []
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
