@@ -21,8 +21,9 @@ package struct WalkOptions: Sendable {
   package var collectsChunks: Bool
   /// What part of the heap to look at.
   package var scope: Scope
-  /// How many pages one search through memory of unknown use may look at. The default is 4 GiB of
-  /// 4-KiB pages, which is for a target that is stopped.
+  /// How many pages one search through memory of unknown use may look at.
+  ///
+  /// The default is 4 GiB of 4-KiB pages, which is for a target that is stopped.
   package var searchedPages = 1 << 20
 
   /// Makes options; the page size must be a power of two.

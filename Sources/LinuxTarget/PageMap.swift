@@ -7,8 +7,7 @@ import HeapModel
 enum PageMap {
   /// How many pages are looked up at most: 256 GiB of 4 KiB pages.
   static let pageLimit = 1 << 26
-  /// An entry's bit 63: the page is in memory. The frame's number needs a privilege that we do not ask
-  /// for.
+  /// An entry's bit 63: the page is in memory.
   static let present: UInt64 = 1 << 63
   /// Bit 63, or bit 62: the page is swapped out.
   static let touched: UInt64 = present | 1 << 62
