@@ -68,7 +68,6 @@ extension HeapWalk {
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
     try verifyBins(of: arena, &summary)
-    moveFastbins(of: arena, &summary)
     checks.append(
       Check(
         "arena \(index) system_mem", expected: summary.systemBytes, found: summary.accountedBytes))

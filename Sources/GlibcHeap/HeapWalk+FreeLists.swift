@@ -1,11 +1,9 @@
-// The arena's own lists of free chunks, verified against what the walk saw.
+// The arena's bins, verified against what the walk saw.
 
 import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  // MARK: Bins
-
   /// Verifies that the bins list exactly the free chunks that the walk met.
   ///
   /// In sound lists, the forward links of all heads and free chunks lead to each of them exactly once,
@@ -107,71 +105,6 @@ extension HeapWalk {
   }
 
   private func freeChunkIndex(of address: UInt64) -> Int? {
-    index(of: address, in: scan.freeChunks, by: \.address)
-  }
-
-  private func index<Element>(
-    of address: UInt64, in sorted: [Element], by key: KeyPath<Element, UInt64>
-  ) -> Int? {
-    var low = 0
-    var high = sorted.count
-    while low < high {
-      let middle = (low + high) / 2
-      if sorted[middle][keyPath: key] < address { low = middle + 1 } else { high = middle }
-    }
-    return low < sorted.count && sorted[low][keyPath: key] == address ? low : nil
-  }
-
-  // MARK: Fastbins
-
-  /// Follows the fastbins through the candidates that the walk noted, and counts their chunks as
-  /// cached instead of in use.
-  mutating func moveFastbins(of arena: Arena, _ summary: inout ArenaSummary) {
-    let heads = arena.fastbinHeads
-    guard heads.contains(where: { $0 != 0 }) else { return }
-    scan.fastbinCandidates.sort { $0.address < $1.address }
-    var isTaken = [Bool](repeating: false, count: scan.fastbinCandidates.count)
-    var moved: [UInt64] = []
-    for (bin, head) in heads.enumerated() {
-      let size = 32 + 16 * UInt64(bin)
-      var address = head
-      while address != 0 {
-        guard let index = index(of: address, in: scan.fastbinCandidates, by: \.address) else {
-          reportFastbin(address, size, "leads to what is no cached chunk of that size")
-          break
-        }
-        let candidate = scan.fastbinCandidates[index]
-        guard !isTaken[index], candidate.size == size else {
-          reportFastbin(
-            address, size, isTaken[index] ? "loops" : "holds a chunk of \(candidate.size) bytes")
-          break
-        }
-        isTaken[index] = true
-        moved.append(address)
-        summary.inUse.add(size: size, count: -1)
-        summary.cached.add(size: size)
-        sizes.update(size) {
-          $0.inUse -= 1
-          $0.cached += 1
-        }
-        address = candidate.next
-      }
-    }
-    if options.collectsChunks { markFastbin(moved, arena: summary.index) }
-  }
-
-  private mutating func reportFastbin(_ address: UInt64, _ size: UInt64, _ what: String) {
-    log.add(
-      .listDamage, at: address &+ 16,
-      "the fastbin for chunks of \(size) bytes \(what) at \(RemoteAddress(address &+ 16))")
-  }
-
-  private mutating func markFastbin(_ moved: [UInt64], arena: Int) {
-    let moved = Set(moved)
-    for index in scan.chunks.indices where scan.chunks[index].arena == Int32(arena) {
-      if moved.contains(scan.chunks[index].userAddress.bits &- 16) {
-        scan.chunks[index].state = .fastbin
-      }
-    }
+    scan.freeChunks.index(of: address, by: \.address)
   }
 }

@@ -29,16 +29,17 @@ extension HeapWalk {
   /// (2.43: usable is the size field less 8).
   private var overhead: UInt64 { hasNewHeader ? 24 : 16 }
 
-  /// Finds the mmapped chunks and adds them to `snapshot`.
-  mutating func addMmapped(to snapshot: inout HeapSnapshot) throws(ReadFault) {
+  /// Finds the mmapped chunks and adds them to what was collected.
+  mutating func addMmapped(to collected: inout CollectedHeap) throws(ReadFault) {
     var found = try verified(hints.mmapped)
     if !isComplete(found) { found = try searchMmapped(known: found) }
     let mappedBytes = found.reduce(0) { $0 &+ $1.mappingSize }
     for chunk in found {
       let kind = marks.kind(of: chunk.chunk)
       let isCached = if case .cached = kind { true } else { false }
-      snapshot.mmapped.add(size: chunk.size)
-      if isCached { snapshot.mmappedCached.add(size: chunk.size) }
+      collected.mmappedRanges.append(chunk.range)
+      collected.partial.mmapped.add(size: chunk.size)
+      if isCached { collected.partial.mmappedCached.add(size: chunk.size) }
       sizes.update(chunk.size) {
         if isCached { $0.cached += 1 } else { $0.inUse += 1 }
       }
@@ -50,8 +51,9 @@ extension HeapWalk {
       }
     }
     let isExact = compareMmapped(count: found.count, bytes: mappedBytes)
-    snapshot.systemAndMmappedBytes &+= isExact ? mappedBytes : parameters.mmappedBytes
-    snapshot.accountedBytes &+= isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
+    collected.partial.systemAndMmappedBytes &+= isExact ? mappedBytes : parameters.mmappedBytes
+    collected.partial.accountedBytes &+=
+      isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
   }
 
   /// Compares with glibc's count and returns whether both agree as documented.
