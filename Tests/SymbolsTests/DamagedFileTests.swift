@@ -86,7 +86,7 @@ import Testing
     let number = open(path, O_WRONLY | O_CLOEXEC)
     defer { close(number) }
     var numbers = Numbers(state: 0x0123_4567_89ab_cdef)
-    for round in 0..<20 {
+    for round in 0..<200 {
       // Half in the headers, half anywhere.
       let place = numbers.next(below: round.isMultiple(of: 2) ? 1024 : libc.count)
       var byte = UInt8(numbers.next(below: 256))
