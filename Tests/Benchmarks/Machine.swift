@@ -47,6 +47,17 @@ struct Machine {
     return setting.isEmpty ? "absent" : String(setting)
   }
 
+  /// The most memory that this program has had resident, in bytes.
+  ///
+  /// Not by getrusage, which counts what ran in this process before: `swift run`.
+  static var ownPeakBytes: UInt64 {
+    for line in text("/proc/self/status").split(separator: "\n") where line.hasPrefix("VmHWM:") {
+      let number = line.dropFirst(6).drop { !$0.isNumber }.prefix { $0.isNumber }
+      if let kibibytes = UInt64(number) { return kibibytes * 1024 }
+    }
+    return .max
+  }
+
   private static func line(_ path: String) -> String {
     String(text(path).prefix { $0 != "\n" })
   }
