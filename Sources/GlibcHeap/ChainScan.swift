@@ -265,9 +265,6 @@ struct ChainScan {
     guard next & 15 == 0, next == 0 || ground.fastbinRange.contains(RemoteAddress(next)) else {
       return
     }
-    // Without masking, a null first word is too common among the program's own chunks to be kept:
-    // a list's last chunk is looked at when a list leads to it.
-    if next == 0, case .plain = ground.linking { return }
     fastbinCandidates.append(FastbinCandidate(address: chunk, size: size, next: next))
   }
 

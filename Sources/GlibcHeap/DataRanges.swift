@@ -9,6 +9,8 @@ import HeapModel
 struct DataRanges {
   /// The ranges, ascending and disjoint.
   let ranges: [AddressRange]
+  /// The mappings themselves.
+  private let mappings: [AddressRange]
   /// The mappings that the kernel calls the program break's.
   let breakMappings: [AddressRange]
 
@@ -26,6 +28,7 @@ struct DataRanges {
       }
     }
     ranges = joined
+    self.mappings = candidates.map(\.range)
     breakMappings = candidates.filter { $0.name == "[heap]" }.map(\.range)
   }
 
@@ -52,15 +55,28 @@ struct DataRanges {
     address & 15 == 0 && range(containing: address) != nil
   }
 
-  /// The ranges without the parts that `excluded` covers.
-  func subtracting(_ excluded: [AddressRange]) -> [AddressRange] {
+  /// The mappings without the parts that `excluded` covers, small ones first: a chunk's own mapping is
+  /// small beside those that other allocators and runtimes reserve, which a search should not see
+  /// before it must.
+  func searchable(except excluded: [AddressRange]) -> [AddressRange] {
+    let pieces = subtracting(excluded)
+    return pieces.sorted { ($0.byteCount, $0.lowerBound) < ($1.byteCount, $1.lowerBound) }
+  }
+
+  private func subtracting(_ excluded: [AddressRange]) -> [AddressRange] {
     let holes = excluded.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
     var result: [AddressRange] = []
-    for range in ranges {
-      var start = range.lowerBound
-      for hole in holes where hole.overlaps(AddressRange(start, range.upperBound)) {
+    // Holes may overlap each other, so the furthest end counts, not the last one's.
+    var index = 0
+    var covered = RemoteAddress(0)
+    for range in mappings {
+      var start = max(range.lowerBound, min(covered, range.upperBound))
+      while index < holes.count, holes[index].lowerBound < range.upperBound {
+        let hole = holes[index]
         if hole.lowerBound > start { result.append(AddressRange(start, hole.lowerBound)) }
-        start = max(start, hole.upperBound)
+        covered = max(covered, hole.upperBound)
+        start = max(start, min(hole.upperBound, range.upperBound))
+        index += 1
       }
       if start < range.upperBound { result.append(AddressRange(start, range.upperBound)) }
     }

@@ -68,7 +68,6 @@ extension HeapWalk {
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
     try verifyBins(of: arena, &summary)
-    try moveFastbins(of: arena, &summary)
     checks.append(
       Check(
         "arena \(index) system_mem", expected: summary.systemBytes, found: summary.accountedBytes))
@@ -119,10 +118,12 @@ extension HeapWalk {
         .firstChunk(isFirstHeap: isFirst, arena: arena.layout)
       summary.segments.append(heap.range)
       summary.headerBytes &+= min(first, heap.size)
-      let top = heap.range.contains(arena.top) ? arena.top.bits : nil
+      let chunks = AddressRange(RemoteAddress(heap.start &+ first), heap.range.upperBound)
+      guard !chunks.isEmpty else { continue }
       let segment = Segment(
-        start: heap.start &+ first, limit: heap.range.upperBound.bits, top: top, isMain: false)
-      if segment.start < segment.limit { _ = try walk(segment, &summary) }
+        start: chunks.lowerBound.bits, limit: chunks.upperBound.bits,
+        top: chunks.contains(arena.top) ? arena.top.bits : nil, isMain: false)
+      _ = try walk(segment, &summary)
     }
   }
 
@@ -176,7 +177,9 @@ extension HeapWalk {
 
   private mutating func remember(_ heaps: [Heap], maximum: UInt64) {
     for heap in heaps {
-      arenaMemory.append(AddressRange(RemoteAddress(heap.start), byteCount: maximum))
+      let reservation = AddressRange(RemoteAddress(heap.start), byteCount: maximum)
+      reservations.append(reservation)
+      arenaMemory.append(reservation)
     }
   }
 

@@ -1,11 +1,9 @@
-// The arena's own lists of free chunks, verified against what the walk saw.
+// The arena's bins, verified against what the walk saw.
 
 import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  // MARK: Bins
-
   /// Verifies that the bins list exactly the free chunks that the walk met.
   ///
   /// In sound lists, the forward links of all heads and free chunks lead to each of them exactly once,
@@ -40,7 +38,7 @@ extension HeapWalk {
     let isComplete = scan.freeChunks.count == summary.free.count
     scan.freeChunks.sort { $0.address < $1.address }
     var isListed = [Bool](repeating: false, count: scan.freeChunks.count)
-    var strangers: [UInt64] = []
+    var strangers: Set<UInt64> = []
     // What a sound arena can hold, and a few more per thread that is in the middle of something.
     var budget = summary.free.count + 128 + 16 * threads.count
     for number in ArenaLayout.binNumbers {
@@ -53,7 +51,7 @@ extension HeapWalk {
           guard budget > 0 else { break }
           if let index = freeChunkIndex(of: address) {
             if isListed[index], isForward {
-              strangers.append(address)
+              strangers.insert(address)
               break
             }
             if isListed[index] { break }
@@ -61,7 +59,7 @@ extension HeapWalk {
             let chunk = scan.freeChunks[index]
             address = isForward ? chunk.forward : chunk.backward
           } else {
-            if !strangers.contains(address) { strangers.append(address) }
+            strangers.insert(address)
             guard data.canHoldUserPointer(address),
               let links = try reader.words(at: RemoteAddress(address &+ 16), count: 2)
             else { break }
@@ -71,7 +69,8 @@ extension HeapWalk {
         if address == head, isForward { break }
       }
     }
-    reportBins(summary, isListed: isListed, strangers: strangers, isComplete: isComplete)
+    reportBins(
+      summary, isListed: isListed, strangers: strangers.sorted(), isComplete: isComplete)
     return isListed.count { $0 } + (summary.free.count - scan.freeChunks.count)
   }
 
@@ -106,90 +105,6 @@ extension HeapWalk {
   }
 
   private func freeChunkIndex(of address: UInt64) -> Int? {
-    index(of: address, in: scan.freeChunks, by: \.address)
-  }
-
-  private func index<Element>(
-    of address: UInt64, in sorted: [Element], by key: KeyPath<Element, UInt64>
-  ) -> Int? {
-    var low = 0
-    var high = sorted.count
-    while low < high {
-      let middle = (low + high) / 2
-      if sorted[middle][keyPath: key] < address { low = middle + 1 } else { high = middle }
-    }
-    return low < sorted.count && sorted[low][keyPath: key] == address ? low : nil
-  }
-
-  // MARK: Fastbins
-
-  /// Follows the fastbins through the candidates that the walk noted, and counts their chunks as
-  /// cached instead of in use.
-  mutating func moveFastbins(
-    of arena: Arena, _ summary: inout ArenaSummary
-  ) throws(ReadFault) {
-    let heads = arena.fastbinHeads
-    guard heads.contains(where: { $0 != 0 }) else { return }
-    scan.fastbinCandidates.sort { $0.address < $1.address }
-    var isTaken = [Bool](repeating: false, count: scan.fastbinCandidates.count)
-    var moved: [UInt64] = []
-    for (bin, head) in heads.enumerated() {
-      let size = 32 + 16 * UInt64(bin)
-      var address = head
-      while address != 0 {
-        let next: UInt64
-        if let index = index(of: address, in: scan.fastbinCandidates, by: \.address) {
-          let candidate = scan.fastbinCandidates[index]
-          guard !isTaken[index], candidate.size == size else {
-            reportFastbin(
-              address, size, isTaken[index] ? "loops" : "holds a chunk of \(candidate.size) bytes")
-            break
-          }
-          isTaken[index] = true
-          next = candidate.next
-        } else if let tail = try fastbinTail(at: address, size: size) {
-          next = tail
-        } else {
-          reportFastbin(address, size, "leads to what is no cached chunk of that size")
-          break
-        }
-        moved.append(address)
-        summary.inUse.add(size: size, count: -1)
-        summary.cached.add(size: size)
-        sizes.update(size) {
-          $0.inUse -= 1
-          $0.cached += 1
-        }
-        address = next
-        if next == 0 { break }
-      }
-    }
-    if options.collectsChunks { markFastbin(moved, arena: summary.index) }
-  }
-
-  /// The link of a list's last chunk where links are not masked, nil if `address` is no such chunk.
-  ///
-  /// The walk did not note it, because its first word is null as in any cleared block.
-  private func fastbinTail(at address: UInt64, size: UInt64) throws(ReadFault) -> UInt64? {
-    guard case .plain = linking, data.canHoldUserPointer(address),
-      let words = try reader.words(at: RemoteAddress(address), count: 3),
-      words[1] & ~7 == size, words[2] == 0
-    else { return nil }
-    return 0
-  }
-
-  private mutating func reportFastbin(_ address: UInt64, _ size: UInt64, _ what: String) {
-    log.add(
-      .listDamage, at: address &+ 16,
-      "the fastbin for chunks of \(size) bytes \(what) at \(RemoteAddress(address &+ 16))")
-  }
-
-  private mutating func markFastbin(_ moved: [UInt64], arena: Int) {
-    let moved = Set(moved)
-    for index in scan.chunks.indices where scan.chunks[index].arena == Int32(arena) {
-      if moved.contains(scan.chunks[index].userAddress.bits &- 16) {
-        scan.chunks[index].state = .fastbin
-      }
-    }
+    scan.freeChunks.index(of: address, by: \.address)
   }
 }

@@ -13,18 +13,32 @@ extension HeapWalk {
   /// Walks the main arena.
   mutating func walkMain(_ arena: Arena, _ summary: inout ArenaSummary) throws(ReadFault) {
     guard !arena.hasNoMemory || arena.systemBytes != 0 else { return }
-    guard let start = mainStart, data.range(containing: start) != nil else {
+    guard let start = mainStart, data.range(containing: start) != nil,
+      reservation(containing: start) == nil
+    else {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena holds \(arena.systemBytes) bytes, but they begin at "
-          + "\(RemoteAddress(parameters.sbrkBase)), where no heap is mapped")
+          + "\(RemoteAddress(parameters.sbrkBase)), where no memory of its own is mapped")
       return
     }
+    summary.headerBytes &+= start &- parameters.sbrkBase
     if arena.isContiguous {
       try walkBreak(arena, from: start, &summary)
     } else {
       try walkScattered(arena, from: start, &summary)
     }
+  }
+
+  /// The part of the address space reserved for a thread arena's heap that `address` is in.
+  private func reservation(containing address: UInt64) -> AddressRange? {
+    reservations.first { $0.contains(RemoteAddress(address)) }
+  }
+
+  /// The end of the memory from `start` to `end` that no thread arena has reserved.
+  private func beforeReservations(from start: UInt64, to end: UInt64) -> UInt64 {
+    let bounds = reservations.lazy.map(\.lowerBound.bits).filter { $0 >= start }
+    return min(end, bounds.min() ?? end)
   }
 
   /// Walks a main arena that has grown by the program break alone: from `sbrk_base`, `system_mem`
@@ -35,14 +49,18 @@ extension HeapWalk {
     let base = parameters.sbrkBase
     let (end, overflow) = base.addingReportingOverflow(arena.systemBytes)
     let mapped = data.range(containing: start)?.upperBound.bits ?? start
-    let limit = overflow ? mapped : min(end, mapped)
+    let limit = beforeReservations(from: start, to: overflow ? mapped : min(end, mapped))
     if overflow || end > mapped {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena's \(arena.systemBytes) bytes from \(RemoteAddress(base)) on reach beyond "
           + "the heap's mapping, which ends at \(RemoteAddress(mapped))")
     }
-    summary.headerBytes &+= start &- base
+    if arena.top.bits < start || arena.top.bits >= limit {
+      log.add(
+        .arenaDamage, at: arena.address.bits,
+        "the main arena's top chunk, at \(arena.top), is outside of its own memory")
+    }
     try walkRun(arena, from: start, limit: limit, &summary)
   }
 
@@ -64,13 +82,36 @@ extension HeapWalk {
       case .fenceposts(let end):
         summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(end)))
         guard end < limit else { return }
-        let resumption = try resynchronise(from: end, in: segment)
+        let resumption = try nextSegment(from: end, in: segment, arena)
         if resumption == nil, !arena.isContiguous { return }
         let next = resumption ?? limit
         summary.foreignBytes &+= next &- end
         start = next
       }
     }
+  }
+
+  /// Where the arena's memory goes on behind a gap that belongs to somebody else: at the first address
+  /// from which a chain of chunks runs exactly into top or fenceposts.
+  ///
+  /// What is in the gap may look like chunks, too, but does not end so.
+  private mutating func nextSegment(
+    from end: UInt64, in segment: Segment, _ arena: Arena
+  ) throws(ReadFault) -> UInt64? {
+    var start = end
+    while let candidate = try resynchronise(from: start, in: segment) {
+      if candidate == arena.top.bits { return candidate }
+      if try endOfMainSegment(from: candidate, arena) != nil { return candidate }
+      guard segmentTrialsLeft > 0 else {
+        log.add(
+          .limitReached, at: candidate,
+          "memory of others between the main arena's segments looks like chunks")
+        return candidate
+      }
+      segmentTrialsLeft -= 1
+      start = candidate &+ 16
+    }
+    return nil
   }
 
   // MARK: Without the program break
@@ -82,6 +123,7 @@ extension HeapWalk {
   ) throws(ReadFault) {
     var pending: [UInt64] = []
     if let limit = data.breakEnd(containing: start) {
+      let limit = beforeReservations(from: start, to: limit)
       try walkRun(arena, from: start, limit: limit, &summary)
     } else {
       pending.append(start)
@@ -110,7 +152,9 @@ extension HeapWalk {
   private mutating func walkScattered(
     segment start: UInt64, _ arena: Arena, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    guard let end = try endOfMainSegment(from: start, arena) else {
+    guard let end = try endOfMainSegment(from: start, arena),
+      end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
+    else {
       log.add(
         .arenaDamage, at: start,
         "a segment of the main arena begins at \(RemoteAddress(start)) but leads to no end")
@@ -131,22 +175,18 @@ extension HeapWalk {
     var found: [AddressRange] = []
     var missing = missing
     let page = options.pageSize
-    var pages = PageHeaders(pageSize: page)
-    for range in data.subtracting(arenaMemory + data.breakMappings) {
-      var address = range.lowerBound.bits
-      while address < range.upperBound.bits, missing > 0 {
-        let header = try pages.header(at: address, in: range, reader: reader)
+    var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
+    for range in data.searchable(except: arenaMemory + data.breakMappings) {
+      var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
+      while missing > 0, let header = try pages.next(from: address, in: range, reader: reader) {
+        address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
-        if let header, header.field & 15 == 1, header.field >= 33,
-          let end = try endOfMainSegment(from: address, arena)
-        {
-          found.append(AddressRange(RemoteAddress(address), RemoteAddress(end)))
-          missing &-= min(missing, end &- address)
-          address = max(end, address) &+ (page &- 1) & ~(page &- 1)
-          if address < end { break }
-        } else {
-          address &+= page
-        }
+        guard header.field & 15 == 1, header.field >= 33,
+          let end = try endOfMainSegment(from: header.address, arena)
+        else { continue }
+        found.append(AddressRange(RemoteAddress(header.address), RemoteAddress(end)))
+        missing &-= min(missing, end &- header.address)
+        address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
     return found
@@ -194,41 +234,5 @@ extension ArenaSummary {
   fileprivate func accountedBytes(_ scan: ChainScan) -> UInt64 {
     accountedBytes &+ scan.inUse.bytes &+ scan.free.bytes &+ scan.cached.bytes
       &+ scan.structures.bytes
-  }
-}
-
-/// Headers at page starts, read many pages at a time while nothing is found.
-struct PageHeaders {
-  private let pageSize: UInt64
-  private var base: UInt64 = 0
-  private var batch = 8
-  private var headers = GatheredWords(wordsEach: 2, words: [], isReadable: [])
-
-  init(pageSize: UInt64) {
-    self.pageSize = max(16, pageSize)
-  }
-
-  /// The two words at the start of the page at `address`, nil if they cannot be read.
-  mutating func header(
-    at address: UInt64, in range: AddressRange, reader: any MemoryReader
-  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
-    let distance = address &- base
-    if address < base || distance / pageSize >= UInt64(headers.count) || distance % pageSize != 0 {
-      let isSequential = base != 0 && distance == pageSize &* UInt64(headers.count)
-      batch = isSequential ? min(batch * 4, 512) : 8
-      var addresses: [RemoteAddress] = []
-      var page = address
-      while addresses.count < batch, page < range.upperBound.bits, page >= address {
-        addresses.append(RemoteAddress(page))
-        page &+= pageSize
-      }
-      base = address
-      headers = try reader.gather(at: addresses, wordsEach: 2)
-    }
-    let index = Int((address &- base) / pageSize)
-    guard index < headers.count, let previousSize = headers[index, 0],
-      let field = headers[index, 1]
-    else { return nil }
-    return (previousSize, field)
   }
 }

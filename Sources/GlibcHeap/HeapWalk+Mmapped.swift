@@ -29,16 +29,17 @@ extension HeapWalk {
   /// (2.43: usable is the size field less 8).
   private var overhead: UInt64 { hasNewHeader ? 24 : 16 }
 
-  /// Finds the mmapped chunks and adds them to `snapshot`.
-  mutating func addMmapped(to snapshot: inout HeapSnapshot) throws(ReadFault) {
+  /// Finds the mmapped chunks and adds them to what was collected.
+  mutating func addMmapped(to collected: inout CollectedHeap) throws(ReadFault) {
     var found = try verified(hints.mmapped)
     if !isComplete(found) { found = try searchMmapped(known: found) }
     let mappedBytes = found.reduce(0) { $0 &+ $1.mappingSize }
     for chunk in found {
       let kind = marks.kind(of: chunk.chunk)
       let isCached = if case .cached = kind { true } else { false }
-      snapshot.mmapped.add(size: chunk.size)
-      if isCached { snapshot.mmappedCached.add(size: chunk.size) }
+      collected.mmappedRanges.append(chunk.range)
+      collected.partial.mmapped.add(size: chunk.size)
+      if isCached { collected.partial.mmappedCached.add(size: chunk.size) }
       sizes.update(chunk.size) {
         if isCached { $0.cached += 1 } else { $0.inUse += 1 }
       }
@@ -49,12 +50,14 @@ extension HeapWalk {
             usableSize: chunk.size &- overhead, state: isCached ? .tcache : .inUse, arena: nil))
       }
     }
-    snapshot.systemAndMmappedBytes &+= parameters.mmappedBytes
-    snapshot.accountedBytes &+= min(parameters.mmappedBytes, mappedBytes)
-    compareMmapped(count: found.count, bytes: mappedBytes)
+    let isExact = compareMmapped(count: found.count, bytes: mappedBytes)
+    collected.partial.systemAndMmappedBytes &+= isExact ? mappedBytes : parameters.mmappedBytes
+    collected.partial.accountedBytes &+=
+      isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
   }
 
-  private mutating func compareMmapped(count: Int, bytes: UInt64) {
+  /// Compares with glibc's count and returns whether both agree as documented.
+  private mutating func compareMmapped(count: Int, bytes: UInt64) -> Bool {
     checks.append(
       Check(
         "n_mmaps", expected: UInt64(truncatingIfNeeded: parameters.mmapCount),
@@ -62,13 +65,13 @@ extension HeapWalk {
     let holds = areBytesRight(bytes, count: count)
     checks.append(
       Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
-    if count != parameters.mmapCount || !holds {
-      log.add(
-        .mmapMismatch, at: nil,
-        bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
-        "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
-          + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
-    }
+    if count == parameters.mmapCount, holds { return true }
+    log.add(
+      .mmapMismatch, at: nil,
+      bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
+      "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
+        + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
+    return false
   }
 
   private func isComplete(_ chunks: [MmappedChunk]) -> Bool {
@@ -88,11 +91,12 @@ extension HeapWalk {
     let headers = try reader.gather(at: hints.map { RemoteAddress($0.chunk) }, wordsEach: 2)
     return hints.indices.compactMap { index in
       guard let previousSize = headers[index, 0], let field = headers[index, 1],
-        let range = data.range(containing: hints[index].mapping.bits)
+        let range = data.range(containing: hints[index].mapping.bits),
+        let chunk = chunk(
+          mapping: hints[index].mapping.bits, distance: hints[index].distance,
+          previousSize: previousSize, field: field, limit: range.upperBound.bits)
       else { return nil }
-      return chunk(
-        mapping: hints[index].mapping.bits, distance: hints[index].distance,
-        previousSize: previousSize, field: field, limit: range.upperBound.bits)
+      return arenaMemory.contains { $0.overlaps(chunk.range) } ? nil : chunk
     }
   }
 
@@ -126,35 +130,39 @@ extension HeapWalk {
     var found = known
     guard parameters.mmapCount > 0 else { return [] }
     let page = options.pageSize
-    var pages = PageHeaders(pageSize: page)
-    for range in data.subtracting(arenaMemory + known.map(\.range)) {
-      let limit = range.upperBound.bits
+    var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
+    for range in data.searchable(except: arenaMemory + known.map(\.range)) {
+      let limit = data.range(containing: range.lowerBound.bits)?.upperBound ?? range.upperBound
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
-      while address < limit {
-        if isComplete(found) { return found.sorted { $0.mapping < $1.mapping } }
-        guard let header = try pages.header(at: address, in: range, reader: reader),
-          let chunk = try chunk(at: address, header, limit: limit, everyPage: everyPage)
-        else {
-          address &+= page
+      while !isComplete(found),
+        let header = try pages.next(from: address, in: range, reader: reader)
+      {
+        address = header.address &+ page
+        guard let chunk = try chunk(at: header, limit: limit.bits, everyPage: everyPage) else {
           continue
         }
         found.append(chunk)
-        address &+= chunk.mappingSize
+        address = header.address &+ chunk.mappingSize
       }
+    }
+    if pages.isExhausted, !isComplete(found) {
+      log.add(
+        .limitReached, at: nil,
+        "the search for mmapped chunks ended after \(options.searchedPages) pages")
     }
     return found.sorted { $0.mapping < $1.mapping }
   }
 
-  /// The chunk of the mapping that begins at `address` with these two words.
+  /// The chunk of the mapping that begins with `header`.
   ///
   /// memalign leaves the first header where it was and writes the real one behind it, where the user
   /// pointer is aligned; mremap later changes only the real one. So a header that states its own
   /// distance from the mapping's start is the one that counts. Where mremap has moved the mapping, the
   /// pointer's alignment is lost, and only a look at `everyPage` finds it.
   private mutating func chunk(
-    at address: UInt64, _ header: (previousSize: UInt64, field: UInt64), limit: UInt64,
-    everyPage: Bool
+    at header: PageHeaders.Header, limit: UInt64, everyPage: Bool
   ) throws(ReadFault) -> MmappedChunk? {
+    let address = header.address
     guard header.field & 15 == 2, header.field >= 32,
       (hasNewHeader ? header.previousSize & ~1 : header.previousSize) == 0
     else { return nil }

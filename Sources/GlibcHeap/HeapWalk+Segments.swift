@@ -14,6 +14,9 @@ extension HeapWalk {
     var top: UInt64?
     /// Whether it is the main arena's, which ends segments by fenceposts.
     var isMain: Bool
+
+    /// Where reading ends: behind the header of top, of which the rest may never have been touched.
+    var readLimit: UInt64 { top.map { min(limit, $0 &+ 16) } ?? limit }
   }
 
   /// How a segment ended.
@@ -58,11 +61,15 @@ extension HeapWalk {
         hasPending = true
         address = runScan(in: segment)
       case .top(let field):
-        if hasPending { finishPending(isInUse: field.map { $0 & 1 != 0 } ?? true, next: nil) }
+        // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
+        // top is being split.
+        if hasPending { finishPending(isInUse: true, next: nil) }
         recordTop(address, field: field, in: segment, &summary)
         return .top
       case .limit:
-        if hasPending {
+        if hasPending, segment.isMain {
+          recordTop(scan.chunk, field: scan.field, in: segment, &summary)
+        } else if hasPending {
           log.add(
             .inTransit, at: scan.chunk &+ 16,
             "the last chunk of the heap that ends at \(RemoteAddress(segment.limit)) has no "
@@ -75,7 +82,11 @@ extension HeapWalk {
         summary.headerBytes &+= end &- address
         return .fenceposts(end: end)
       case .terminator(let byteCount, let field):
-        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
+        if hasPending, byteCount == 16, isRemnant {
+          summary.headerBytes &+= scan.size
+        } else if hasPending {
+          finishPending(isInUse: field & 1 != 0, next: address)
+        }
         summary.headerBytes &+= byteCount
         return .limit
       case .acrossTop(let field):
@@ -107,7 +118,7 @@ extension HeapWalk {
 
   /// Runs the hot loop over what the window holds and returns where the next header is.
   private mutating func runScan(in segment: Segment) -> UInt64 {
-    let isFinal = window.base &+ UInt64(window.count) >= segment.limit
+    let isFinal = window.base &+ UInt64(window.count) >= segment.readLimit
     let pause = scan.run(
       window, isFinal: isFinal, marks: &marks, flat: &sizes.flat, large: &sizes.large, log: &log)
     switch pause {
@@ -116,6 +127,11 @@ extension HeapWalk {
     case .irregular(let next, _): return next
     }
   }
+
+  /// Whether the pending chunk, the last one of a heap that is not the newest, is what was left of an
+  /// old top too small to be freed: it lacks the flag that all chunks of thread arenas carry when
+  /// they are handed out, and nobody holds it.
+  private var isRemnant: Bool { scan.field & 0b100 == 0 && scan.size == 32 }
 
   private mutating func finishPending(isInUse: Bool, next: UInt64?) {
     scan.finish(
@@ -127,8 +143,16 @@ extension HeapWalk {
     _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
   ) {
     let size = segment.limit &- address
+    let mapped = data.range(containing: address)?.upperBound.bits ?? address
+    let missing = segment.limit &- min(segment.limit, max(mapped, address))
     summary.topAddress = RemoteAddress(address)
-    summary.topBytes = size
+    summary.topBytes = size &- missing
+    if missing > 0 {
+      summary.unaccountedBytes &+= missing
+      log.add(
+        .unreadable, at: mapped, bytes: missing,
+        "the top chunk at \(RemoteAddress(address &+ 16)) reaches beyond the mapped memory")
+    }
     if let field, field & ~7 != size {
       log.add(
         .inTransit, at: address &+ 16,
@@ -140,13 +164,13 @@ extension HeapWalk {
   private mutating func header(
     at address: UInt64, in segment: Segment
   ) throws(ReadFault) -> Header {
-    let needed = min(32, segment.limit &- address)
+    let needed = min(32, segment.readLimit &- address)
     if needed < 16 {
       return address == segment.top ? .top(field: nil) : .limit
     }
     if !window.holds(address, needed) {
       let isReadable = try window.move(
-        to: address, holding: needed, limit: segment.limit, reader: reader)
+        to: address, holding: needed, limit: segment.readLimit, reader: reader)
       if !isReadable { return address == segment.top ? .top(field: nil) : .unreadable }
     }
     guard let field = window.word(at: address &+ 8) else { return .unreadable }
@@ -222,7 +246,7 @@ extension HeapWalk {
     var address = (start &+ 15) & ~15
     while address >= start, address < boundary, boundary &- address >= 32 || address == boundary {
       if !probe.holds(address, 16),
-        try !probe.move(to: address, holding: 16, limit: segment.limit, reader: reader)
+        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
       {
         address = (address | 4095) &+ 1
         continue
@@ -244,14 +268,13 @@ extension HeapWalk {
     for _ in 0..<16 {
       if address == scan.ground.boundary { return true }
       if address != start, marks.kind(of: address) != nil { return true }
-      guard let (previousSize, field) = try probeHeader(at: address, limit: segment.limit) else {
-        return false
-      }
+      guard let (previousSize, field) = try probeHeader(at: address) else { return false }
       if size != 0, field & 1 == 0, previousSize != size { return false }
       guard scan.isPlausible(field, at: address) else {
         return isEnd(field, at: address, in: segment)
       }
       size = field & ~7
+      if marks.isAny(after: address, before: address &+ size) { return false }
       address &+= size
     }
     return true
@@ -266,7 +289,7 @@ extension HeapWalk {
 
   /// The two words of the header at `address`, read through the probe while its budget lasts.
   private mutating func probeHeader(
-    at address: UInt64, limit: UInt64
+    at address: UInt64
   ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
     if !probe.holds(address, 16) {
       guard probeMovesLeft > 0 else { return nil }

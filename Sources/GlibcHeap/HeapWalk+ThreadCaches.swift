@@ -27,15 +27,18 @@ private struct Tcache {
     }
   }
 
-  /// Whether it looks like a tcache: heads are null or pointers to heap memory, and all but a few
-  /// counters are zero exactly where the head is null (one may be in transit).
-  func isConsistent(_ data: DataRanges) -> Bool {
+  /// Whether it looks like a tcache: most heads are null or could point to chunks, and all but a few
+  /// counters are zero exactly where the head is null (one may be in transit, some damaged).
+  var isConsistent: Bool {
     var disagreements = 0
+    var pointers = 0
+    var others = 0
     for (count, head) in bins {
-      if head != 0, !data.canHoldUserPointer(head) { return false }
       if (count == 0) != (head == 0) { disagreements += 1 }
+      if head == 0 { continue }
+      if head & 15 == 0, head < 1 << 56 { pointers += 1 } else { others += 1 }
     }
-    return disagreements <= 2
+    return disagreements <= 2 && others <= max(2, pointers)
   }
 }
 
@@ -67,7 +70,7 @@ extension HeapWalk {
         "libc's thread-local variables could not be located; cached chunks are counted as in use")
       return []
     }
-    let wordCount = min(512, (block.byteCount + 7) / 8)
+    let wordCount = min(8192, (block.byteCount + 7) / 8)
     let blocks = try reader.gather(
       at: threads.map { RemoteAddress($0.threadPointer.bits &+ distance) }, wordsEach: wordCount)
     let candidates = try candidates(in: blocks)
@@ -134,7 +137,7 @@ extension HeapWalk {
       let cache = Tcache(
         tid: threads[place.thread].tid, address: place.address, layout: layout,
         bytes: CopiedBytes(bytes), fill: parameters.tcacheCount)
-      guard cache.isConsistent(data) else { continue }
+      guard cache.isConsistent else { continue }
       candidates.append(Candidate(thread: place.thread, word: place.word, cache: cache))
     }
     return candidates
@@ -207,8 +210,13 @@ extension HeapWalk {
     for (index, cache) in caches.enumerated() {
       for (bin, content) in cache.bins.enumerated() where content.head != 0 {
         // One more than counted may be on its way in, and none can be counted that is not there.
-        steps.append(
-          Step(cache: index, bin: bin, address: content.head, remaining: content.count + 2))
+        let step = Step(
+          cache: index, bin: bin, address: content.head, remaining: content.count + 2)
+        if data.canHoldUserPointer(content.head) {
+          steps.append(step)
+        } else {
+          reportList(cache, step, "begins outside of any heap")
+        }
       }
     }
     while !steps.isEmpty {

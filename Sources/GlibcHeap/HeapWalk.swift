@@ -21,6 +21,10 @@ package struct WalkOptions: Sendable {
   package var collectsChunks: Bool
   /// What part of the heap to look at.
   package var scope: Scope
+  /// How many pages one search through memory of unknown use may look at.
+  ///
+  /// The default is 4 GiB of 4-KiB pages, which is for a target that is stopped.
+  package var searchedPages = 1 << 20
 
   /// Makes options; the page size must be a power of two.
   package init(
@@ -52,6 +56,8 @@ package struct HeapWalk: ~Copyable {
   /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
   /// slower than by a fixed amount.
   var probeMovesLeft = 20_000
+  /// Places that may still be tried as the beginning of a main segment by following all its chunks.
+  var segmentTrialsLeft = 256
   /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
   var pagesLeft = 1 << 22
   var log = FindingLog()
@@ -64,6 +70,8 @@ package struct HeapWalk: ~Copyable {
   var linking = ListLinking.masked
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
+  /// What thread arenas have reserved for their heaps.
+  var reservations: [AddressRange] = []
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
@@ -83,15 +91,28 @@ package struct HeapWalk: ~Copyable {
 
   /// Walks the heap of `instance` and returns what it holds.
   ///
-  /// `hints` from an earlier look at the same process save searching; each is verified.
-  ///
   /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
   package static func snapshot(
     of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints = HeapHints()
   ) throws(ReadFault) -> HeapSnapshot {
+    try collect(
+      of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
+      hints: hints
+    ).snapshot()
+  }
+
+  /// Reads and walks the heap of `instance`, and leaves for later what needs no more of the target.
+  ///
+  /// `hints` from an earlier look at the same process save searching; each is verified.
+  ///
+  /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
+  package static func collect(
+    of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    threads: [ThreadState], options: WalkOptions, hints: HeapHints = HeapHints()
+  ) throws(ReadFault) -> CollectedHeap {
     guard let parameters = try Parameters(of: instance, reader: reader) else {
-      return unreadableSnapshot(of: instance)
+      return CollectedHeap(unreadableSnapshot(of: instance))
     }
     var walk = HeapWalk(
       instance: instance, reader: reader, mappings: mappings, threads: threads, options: options,
@@ -133,24 +154,27 @@ package struct HeapWalk: ~Copyable {
     return snapshot
   }
 
-  private mutating func run() throws(ReadFault) -> HeapSnapshot {
+  private mutating func run() throws(ReadFault) -> CollectedHeap {
     let arenas = try readRing()
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
-    var snapshot = HeapSnapshot()
+    var collected = CollectedHeap(HeapSnapshot())
     try locateMemory(of: arenas)
     for (index, arena) in arenas.enumerated() where includes(arena: index) {
       let summary = try walk(arena, index: index)
-      snapshot.arenas.append(summary)
-      snapshot.systemAndMmappedBytes &+= summary.systemBytes
-      snapshot.accountedBytes &+= min(summary.systemBytes, summary.accountedBytes)
+      collected.add(summary)
+      if scan.ground.fastbinLimit > 0 {
+        collected.fastbins.append(
+          FastbinLists(
+            arena: index, heads: arena.fastbinHeads, candidates: scan.fastbinCandidates))
+        scan.fastbinCandidates = []
+      }
     }
-    if includesMmapped { try addMmapped(to: &snapshot) }
-    snapshot.sizes = sizes.classes
-    snapshot.chunks = scan.chunks.sorted { $0.userAddress < $1.userAddress }
-    snapshot.checks = checks
-    snapshot.findings = log.findings
-    snapshot.suppressedFindings = log.suppressed
-    return snapshot
+    if includesMmapped { try addMmapped(to: &collected) }
+    collected.sizes = sizes
+    collected.log = log
+    collected.partial.chunks = scan.chunks
+    collected.partial.checks = checks
+    return collected
   }
 
   private func includes(arena index: Int) -> Bool {

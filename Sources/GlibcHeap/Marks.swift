@@ -52,6 +52,13 @@ struct Marks {
     position = low
   }
 
+  /// Whether a chunk strictly between the two addresses is marked.
+  func isAny(after low: UInt64, before high: UInt64) -> Bool {
+    var copy = self
+    copy.seek(to: low &+ 1)
+    return copy.next < high
+  }
+
   /// What is marked at exactly `chunk`.
   func kind(of chunk: UInt64) -> Kind? {
     var copy = self

@@ -10,6 +10,8 @@ package enum HistogramOrder: String, Sendable, CaseIterable {
   case count
   /// Most bytes in use first.
   case bytes
+  /// By what a row is called, which for chunk sizes is the size.
+  case name
 }
 
 /// One row of a histogram: the chunks whose sizes lie in a range.
@@ -106,7 +108,7 @@ package struct HistogramTable: Sendable {
     rows.sorted { left, right in
       let ascending = left.sizes.lowerBound < right.sizes.lowerBound
       switch order {
-      case .size:
+      case .size, .name:
         return ascending
       case .count:
         return left.inUse.count == right.inUse.count

@@ -50,6 +50,13 @@ package struct AttachDiagnosis: Hashable, Sendable {
   /// What stands in the way.
   package let cause: Cause
 
+  /// Makes a diagnosis of a known cause.
+  package init(pid: Int32, command: String, cause: Cause) {
+    self.pid = pid
+    self.command = command
+    self.cause = cause
+  }
+
   /// Explains why attaching as `facts` describe it failed with `errno`.
   package init(_ facts: AttachFacts, errno: Int32) {
     pid = facts.pid
@@ -90,8 +97,8 @@ package struct AttachDiagnosis: Hashable, Sendable {
     return .unexplained(errno: errno)
   }
 
-  /// A capability counts only in namespaces at or below our own. Who holds it there can also read
-  /// which one the target is in, so an unreadable link tells the same.
+  // A capability counts only in namespaces at or below our own. Who holds it there can also read
+  // which one the target is in, so an unreadable link tells the same.
   private static func namespaceCause(_ facts: AttachFacts, _ target: AttachParty) -> Cause? {
     let own = facts.own.userNamespace
     if let theirs = target.userNamespace {
@@ -102,8 +109,8 @@ package struct AttachDiagnosis: Hashable, Sendable {
       ? .userNamespace(theirs: nil, own: own) : nil
   }
 
-  /// The kernel's own order for those without the capability: users, groups, dumpability,
-  /// capabilities. It compares our real ids with three of the target's.
+  // The kernel's own order for those without the capability: users, groups, dumpability,
+  // capabilities. It compares our real ids with three of the target's.
   private static func identityCause(_ facts: AttachFacts, _ target: AttachParty) -> Cause? {
     let own = facts.own.status
     let theirs = target.status

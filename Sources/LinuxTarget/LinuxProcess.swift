@@ -196,6 +196,7 @@ package struct LinuxProcess: Sendable {
     let bytes = (try? proc.bytes(proc.path(pid, "auxv"))) ?? []
     let words = bytes.littleEndianWords
     // Who may not read it may not attach either; one kernel has one page size.
-    return ProcText.pageSize(auxiliaryVector: words) ?? UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
+    return ProcText.pageSize(auxiliaryVector: words)
+      ?? UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
   }
 }

@@ -28,6 +28,8 @@ package final class LiveMemoryReader: MemoryReader {
   private let pid: Int32
   /// The open file, or minus the errno of opening it.
   private let memoryFile: Int32
+  /// The open page map, or minus the errno of opening it.
+  private let pageMap: Int32
   private let mayChange: Bool
   private var hasChanged = false
   /// The way that is used at the moment.
@@ -45,12 +47,14 @@ package final class LiveMemoryReader: MemoryReader {
     let result = unsafe cpt_open(proc.path(pid, "mem"))
     // The file of a process that has gone is missing; there is no other reason for that.
     memoryFile = result == -ENOENT ? -ESRCH : result
+    pageMap = unsafe cpt_open(proc.path(pid, "pagemap"))
     mayChange = forced == nil
     strategy = forced ?? .processVM
   }
 
   deinit {
     if memoryFile >= 0 { close(memoryFile) }
+    if pageMap >= 0 { close(pageMap) }
   }
 
   /// Opens the memory of an inspected process.
@@ -111,6 +115,19 @@ package final class LiveMemoryReader: MemoryReader {
       place = started + (complete == 0 || count % bytesEach > 0 ? 1 : 0)
     }
     return GatheredWords(wordsEach: wordsEach, words: words, isReadable: isReadable)
+  }
+
+  package func touchedPages(
+    from address: RemoteAddress, count: Int, pageSize: UInt64
+  ) -> [Bool]? {
+    guard pageMap >= 0, pageSize > 0, address.bits <= Int64.max else { return nil }
+    var entries = [UInt64](repeating: 0, count: count)
+    let offset = Int64(address.bits / pageSize) * 8
+    let read = unsafe entries.withUnsafeMutableBytes { bytes in
+      unsafe cpt_pread(pageMap, bytes.baseAddress, bytes.count, offset)
+    }
+    guard read == count * 8 else { return nil }
+    return entries.map { $0 & PageMap.touched != 0 }
   }
 
   /// Copies a run of places in one system call and returns the number of bytes.

@@ -7,6 +7,10 @@ import HeapModel
 enum PageMap {
   /// How many pages are looked up at most: 256 GiB of 4 KiB pages.
   static let pageLimit = 1 << 26
+  /// An entry's bit 63: the page is in memory.
+  static let present: UInt64 = 1 << 63
+  /// Bit 63, or bit 62: the page is swapped out.
+  static let touched: UInt64 = present | 1 << 62
 
   /// Looks up the pages that `ranges` touch.
   static func read(
@@ -48,8 +52,7 @@ enum PageMap {
       let read = Int(count) / 8
       if read == 0 { break }
       for index in 0..<read {
-        // Bit 63: present. The other bits need a privilege that we do not ask for.
-        isResident[done + index] = entries[index] >> 63 == 1
+        isResident[done + index] = entries[index] & present != 0
       }
       done += read
     }

@@ -28,6 +28,13 @@ package protocol MemoryReader {
   ///
   /// - Throws: the faults other than `unmapped`: a place that cannot be read is a result.
   func gather(at addresses: [RemoteAddress], wordsEach: Int) throws(ReadFault) -> GatheredWords
+
+  /// For each of `count` pages of `pageSize` bytes from `address` on, whether it was ever touched: is
+  /// in memory or swapped out. Nil if that cannot be told.
+  ///
+  /// Reading a page that was never touched makes the kernel enter it into the target's page tables,
+  /// so a search through memory asks first.
+  func touchedPages(from address: RemoteAddress, count: Int, pageSize: UInt64) -> [Bool]?
 }
 
 /// Words read from many places at once.
@@ -57,6 +64,13 @@ package struct GatheredWords: Hashable, Sendable {
 }
 
 extension MemoryReader {
+  /// Does not know; a reader that can tell replaces this.
+  package func touchedPages(
+    from address: RemoteAddress, count: Int, pageSize: UInt64
+  ) -> [Bool]? {
+    nil
+  }
+
   /// Reads place by place; a reader that can do it in one call replaces this.
   package func gather(
     at addresses: [RemoteAddress], wordsEach: Int

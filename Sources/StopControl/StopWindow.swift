@@ -58,7 +58,10 @@ package struct StopWindow: ~Copyable {
     var threads: [ThreadState] = []
     threads.reserveCapacity(process.threadCount * 2)
     for _ in 0..<Self.rounds where try stopper.attachToNewThreads() == 0 { break }
-    guard !stopper.tracees.isEmpty else { throw .processEnded(pid: process.pid) }
+    // From now on its id cannot become another's, but it may have until now.
+    guard !stopper.tracees.isEmpty, process.isStillTheSame() else {
+      throw .processEnded(pid: process.pid)
+    }
 
     // From here the target is held up.
     let began = cpt_now()

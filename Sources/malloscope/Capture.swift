@@ -40,43 +40,78 @@ func capture(
   let options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
   let reader = LiveMemoryReader(process)
+  var surveyOptions = options
+  // A TiB: nobody waits for it but the user.
+  surveyOptions.searchedPages = 1 << 28
   let hints = try readFailure(process) { () throws(ReadFault) in
     try HeapWalk.survey(
-      of: target.instance, reader: reader, mappings: mappings, options: options)
+      of: target.instance, reader: reader, mappings: mappings, options: surveyOptions)
   }
 
-  let copiedBefore = reader.copiedBytes
-  let window = try stop(process)
-  let threads = window.threads
-  let stopFindings = window.findings
-  let stopped = try targetFailure { () throws(TargetError) in try process.mappings() }
-  var snapshot = try readFailure(process) { () throws(ReadFault) in
-    try HeapWalk.snapshot(
-      of: target.instance, reader: reader, mappings: stopped, threads: threads, options: options,
-      hints: hints)
+  let stopped = try TracerThread.run { () throws(Failure) -> StoppedCapture in
+    try StoppedCapture(
+      process, target.instance, reader: reader, options: options, hints: hints,
+      wantsResidency: request.wantsResidency)
   }
-  var residency: ResidencyMap?
-  if request.wantsResidency {
-    let ranges = snapshot.pagedRanges
-    residency = try targetFailure { () throws(TargetError) in try process.residency(of: ranges) }
-  }
-  let copied = reader.copiedBytes - copiedBefore
-  let pause = window.end()
-
+  var snapshot = stopped.heap.snapshot()
+  snapshot.findings = target.findings + stopped.findings + snapshot.findings
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
     throw Failure(code: .usage, fact: "process \(process.pid) has no arena \(index)")
   }
-  snapshot.findings = target.findings + stopFindings + snapshot.findings
   return HeapReport(
     target: TargetFacts(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,
-      executable: process.executable, threads: threads.count,
+      executable: process.executable, threads: stopped.threadCount,
       glibcVersion: target.instance.glibcVersion,
       arenaLayout: target.instance.arenaLayout.name, container: process.container),
     capture: CaptureFacts(
-      mode: .stop, consistency: .atomic, stops: 1, longestStop: pause, totalStop: pause,
-      elapsed: clock.now - start, copiedBytes: copied),
-    snapshot: snapshot, residency: residency)
+      mode: .stop, consistency: .atomic, stops: 1, longestStop: stopped.pause,
+      totalStop: stopped.pause, elapsed: clock.now - start, copiedBytes: stopped.copiedBytes),
+    snapshot: snapshot, residency: stopped.residency)
+}
+
+/// What one stop of the target yields.
+private struct StoppedCapture {
+  /// The heap as it was read.
+  var heap: CollectedHeap
+  var residency: ResidencyMap?
+  /// What of the threads is not known.
+  var findings: [Finding]
+  var threadCount: Int
+  var copiedBytes: UInt64
+  /// How long the target was stopped.
+  var pause: Duration
+
+  /// Stops `process`, walks its heap, and lets it go.
+  ///
+  /// To be run on a thread that ends afterwards: the kernel then lets go even of threads that did not
+  /// stop in time.
+  ///
+  /// - Throws: a failure, after the target was let go.
+  init(
+    _ process: LinuxProcess, _ instance: MallocInstance, reader: LiveMemoryReader,
+    options: WalkOptions, hints: HeapHints, wantsResidency: Bool
+  ) throws(Failure) {
+    let copiedBefore = reader.copiedBytes
+    let window = try stop(process)
+    let threads = window.threads
+    let mappings = try targetFailure { () throws(TargetError) in try process.mappings() }
+    let heap = try readFailure(process) { () throws(ReadFault) in
+      try HeapWalk.collect(
+        of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
+        hints: hints)
+    }
+    if wantsResidency {
+      residency = try targetFailure { () throws(TargetError) in
+        try process.residency(of: heap.memoryRanges)
+      }
+    }
+    findings = window.findings
+    threadCount = threads.count + window.notStopped.count + window.unreadable.count
+    pause = window.end()
+    copiedBytes = reader.copiedBytes - copiedBefore
+    self.heap = heap
+  }
 }
 
 /// Stops every thread of `process`.
@@ -107,12 +142,5 @@ private func readFailure<Value>(
     return try body()
   } catch {
     throw Failure(error, pid: process.pid)
-  }
-}
-
-extension HeapSnapshot {
-  /// The memory whose residency the arenas' table tells: segments, and mmapped chunks.
-  fileprivate var pagedRanges: [AddressRange] {
-    arenas.flatMap(\.segments) + chunks.filter { $0.arena == nil }.map(\.range)
   }
 }

@@ -20,7 +20,7 @@ struct HistogramCommand: ParsableCommand {
   @Flag(help: "A row for every size instead of for ranges of sizes.")
   var exact = false
 
-  @Option(help: "Sort rows by size, count, bytes or name.")
+  @Option(help: "Sort rows by size, count, bytes or name (of a size, the size).")
   var sort = HistogramOrder.size
 
   func run() throws {

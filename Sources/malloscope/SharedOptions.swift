@@ -39,8 +39,9 @@ enum ArenaChoice: ExpressibleByArgument {
 
 /// Which process to look at.
 struct SourceOptions: ParsableArguments {
-  @Argument(help: "The process id, as seen in this PID namespace.")
-  var pid: Int32?
+  @Argument(
+    help: ArgumentHelp("The process id, as seen in this PID namespace.", valueName: "pid"))
+  var target: String?
 
   @Option(
     help: ArgumentHelp(
@@ -59,12 +60,17 @@ struct SourceOptions: ParsableArguments {
       "With --container: the process id as the container sees it.", valueName: "n"))
   var pidInContainer: Int32?
 
+  /// The process id that was given.
+  var pid: Int32? { target.flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil } }
+
   func validate() throws {
-    let given = [pid != nil, name != nil, container != nil].count { $0 }
+    let given = [target != nil, name != nil, container != nil].count { $0 }
     if given != 1 {
       throw ValidationError("give exactly one source: a PID, --name REGEX or --container ID")
     }
-    if let pid, pid <= 0 { throw ValidationError("a PID is a positive number") }
+    if let target, pid == nil {
+      throw ValidationError("'\(target)' is neither a verb nor a process id")
+    }
     if pidInContainer != nil, container == nil {
       throw ValidationError("--pid-in-container goes with --container")
     }

@@ -8,7 +8,8 @@ package enum CompiledProgram {
   private static let compiled = Mutex<[[String]: String]>([:])
   private static let directory = Mutex<TemporaryDirectory?>(nil)
 
-  /// The path of the program compiled from `source`, such as `Threads8.cpp`.
+  /// The path of the program compiled from `source`, such as `Threads8.cpp`
+  /// or `StopTargets/churn.c`.
   ///
   /// - Throws: `TestKitError.compilation` with what the compiler said, or `TestKitError.notFound`
   ///   without a compiler.
@@ -18,7 +19,8 @@ package enum CompiledProgram {
     // Holding the lock while compiling: another test that wants the same program waits for it.
     try compiled.withLock { compiled throws(TestKitError) in
       if let path = compiled[[source] + flags] { return path }
-      let stem = source.prefix { $0 != "." }
+      let name = source.split(separator: "/").last ?? source[...]
+      let stem = name.prefix { $0 != "." }
       let output = try scratchPath("\(stem)-\(compiled.count)")
       let isCPlusPlus = source.hasSuffix(".cpp")
       let run = try ToolRun(

@@ -1,0 +1,110 @@
+// What a walk has read, before the work that needs no more of the target: that is done while the
+// target runs on.
+
+package import HeapModel
+
+/// The result of reading a heap, to be made into a snapshot.
+package struct CollectedHeap: Sendable {
+  var partial: HeapSnapshot
+  var sizes = SizeTable()
+  var log = FindingLog()
+  var fastbins: [FastbinLists] = []
+  /// The mappings of mmapped chunks.
+  var mmappedRanges: [AddressRange] = []
+
+  init(_ partial: HeapSnapshot) {
+    self.partial = partial
+  }
+
+  /// The memory that the heap's chunks lie in.
+  package var memoryRanges: [AddressRange] {
+    partial.arenas.flatMap(\.segments) + mmappedRanges
+  }
+
+  /// Counts an arena.
+  mutating func add(_ summary: ArenaSummary) {
+    partial.arenas.append(summary)
+    partial.systemAndMmappedBytes &+= summary.systemBytes
+    partial.accountedBytes &+= min(summary.systemBytes, summary.accountedBytes)
+  }
+
+  /// The finished snapshot, its chunks ascending by address.
+  package consuming func snapshot() -> HeapSnapshot {
+    for lists in fastbins { move(lists) }
+    var snapshot = partial
+    snapshot.sizes = sizes.classes
+    snapshot.chunks.sort { $0.userAddress < $1.userAddress }
+    snapshot.findings += log.findings
+    snapshot.suppressedFindings = log.suppressed
+    return snapshot
+  }
+
+  /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
+  /// as cached instead of in use.
+  private mutating func move(_ lists: FastbinLists) {
+    guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
+    let candidates = lists.candidates.sorted { $0.address < $1.address }
+    var isTaken = [Bool](repeating: false, count: candidates.count)
+    var moved: Set<UInt64> = []
+    for (bin, head) in lists.heads.enumerated() {
+      let size = 32 + 16 * UInt64(bin)
+      var address = head
+      while address != 0 {
+        guard let index = candidates.index(of: address, by: \.address) else {
+          report(address, size, "leads to what is no cached chunk of that size")
+          break
+        }
+        guard !isTaken[index], candidates[index].size == size else {
+          report(
+            address, size,
+            isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")
+          break
+        }
+        isTaken[index] = true
+        moved.insert(address)
+        partial.arenas[place].inUse.add(size: size, count: -1)
+        partial.arenas[place].cached.add(size: size)
+        sizes.update(size) {
+          $0.inUse -= 1
+          $0.cached += 1
+        }
+        address = candidates[index].next
+      }
+    }
+    for index in partial.chunks.indices
+    where partial.chunks[index].arena == Int32(truncatingIfNeeded: lists.arena)
+      && moved.contains(partial.chunks[index].userAddress.bits &- 16)
+    {
+      partial.chunks[index].state = .fastbin
+    }
+  }
+
+  private mutating func report(_ address: UInt64, _ size: UInt64, _ what: String) {
+    log.add(
+      .listDamage, at: address &+ 16,
+      "the fastbin for chunks of \(size) bytes \(what) at \(RemoteAddress(address &+ 16))")
+  }
+}
+
+/// What is needed to follow one arena's fastbins.
+struct FastbinLists: Sendable {
+  /// The arena's index.
+  var arena: Int
+  /// The first chunk of each list, 0 if it is empty.
+  var heads: [UInt64]
+  /// The chunks that could be in a list by what their first word holds.
+  var candidates: [FastbinCandidate]
+}
+
+extension Array {
+  /// Where the element whose `key` is `address` is, in an array ascending by that key.
+  func index(of address: UInt64, by key: KeyPath<Element, UInt64>) -> Int? {
+    var low = 0
+    var high = count
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle][keyPath: key] < address { low = middle + 1 } else { high = middle }
+    }
+    return low < count && self[low][keyPath: key] == address ? low : nil
+  }
+}
