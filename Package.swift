@@ -98,8 +98,8 @@ let package = Package(
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       swiftSettings: house),
     .executableTarget(
-      name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit"], path: "Tests/Benchmarks",
-      swiftSettings: house),
+      name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit", "malloscope", "HeapScenario"],
+      path: "Tests/Benchmarks", swiftSettings: house),
   ],
   cLanguageStandard: .c11,
   cxxLanguageStandard: .cxx17

@@ -51,6 +51,11 @@ package final class ChildProcess {
   private let outputEnd: Int32?
   private let errorEnd: Int32?
   private var ending: Ending?
+  /// The most memory that it had resident, in bytes, once it has been waited for.
+  ///
+  /// wait4(2) counts the moment between spawn and exec too, in which it shares our memory: it is at
+  /// least what we ourselves have had resident.
+  package private(set) var peakResidentBytes: UInt64?
   private var unread: [UInt8] = []
 
   /// Pipes are made and handed down under one lock, so that no other child inherits their ends: a
@@ -195,21 +200,27 @@ package final class ChildProcess {
   package func endingIfAny() -> Ending? {
     if ending == nil {
       var status: Int32 = 0
-      if waitpid(pid, &status, WNOHANG) == pid { ending = Ending(waitStatus: status) }
+      var usage = rusage()
+      if wait4(pid, &status, WNOHANG, &usage) == pid {
+        ending = Ending(waitStatus: status)
+        peakResidentBytes = UInt64(clamping: usage.ru_maxrss) * 1024
+      }
     }
     return ending
   }
 
-  /// Waits until it ends by itself.
+  /// Waits until it ends by itself, looking every `interval` microseconds.
   ///
   /// - Throws: `TestKitError.deadline`.
-  package func waitForEnd(by deadline: Deadline) throws(TestKitError) -> Ending {
+  package func waitForEnd(
+    by deadline: Deadline, lookingEvery interval: UInt32 = 1000
+  ) throws(TestKitError) -> Ending {
     while true {
       if let ending = endingIfAny() { return ending }
       if deadline.hasPassed {
         throw .deadline(program: name, waitingFor: "its end", seen: standardError)
       }
-      usleep(1000)
+      usleep(interval)
     }
   }
 
