@@ -12,12 +12,14 @@ struct ChurnReportTests {
     var differences: [Int: Int] = [:]
     /// How often the tool ended so.
     var codes: [Int32?: Int] = [:]
+    /// Runs whose count is off by more than one chunk a thread, with their findings.
+    var far: [String] = []
     /// Runs that break a rule, with what they said.
     var broken: [String] = []
   }
 
   @Test(
-    "is within one chunk a thread of the truth, and what was in transit is named",
+    "is within one chunk a thread of the truth but rarely, and never off by more than two",
     arguments: [
       (threads: 4, blocks: 80_000, runs: 100), (threads: 1, blocks: 20_000, runs: 40),
       (threads: 8, blocks: 40_000, runs: 20),
@@ -31,9 +33,10 @@ struct ChurnReportTests {
       let run = try ToolRun(["\(program.pid)", "--json"])
       try judge(run, number: number, truth: blocks + threads, threads: threads, &tally)
     }
-    #expect(
-      tally.broken == [],
-      "differences \(tally.differences.sorted { $0.key < $1.key }), exit codes \(tally.codes)")
+    let summary =
+      "differences \(tally.differences.sorted { $0.key < $1.key }), exit codes \(tally.codes)"
+    #expect(tally.broken == [], "\(summary)")
+    #expect(tally.far.count <= runs / 10, "\(summary): \(tally.far)")
     // It still works, and has lost nothing.
     #expect(try program.ask().hasPrefix("replaced "))
     program.process.closeInput()
@@ -54,10 +57,10 @@ struct ChurnReportTests {
     let document = try HeapDocument(run.output)
     let difference = Int(document.totals.inUseChunks) - truth
     tally.differences[difference, default: 0] += 1
-    if abs(difference) > threads {
-      tally.broken.append(
-        "run \(number) is off by \(difference); findings: \(document.findings.map(\.detail))")
-    }
+    // While it fills its cache, a thread has taken two chunks out of the bins and put away neither.
+    let report = "run \(number) is off by \(difference): \(document.findings.map(\.detail))"
+    if abs(difference) > threads { tally.far.append(report) }
+    if abs(difference) > 2 * threads { tally.broken.append(report) }
     // Movement is not damage.
     let damage = document.findings.filter { $0.kind != "in_transit" }
     if !damage.isEmpty {

@@ -101,7 +101,8 @@ struct ScenarioReportTests {
     expectSum(rows, ["in_use"], totals.inUseChunks, totals.inUseBytes)
     expectSum(rows, ["binned"], totals.freeChunks, totals.freeBytes)
     expectSum(rows, ["tcache", "fastbin"], totals.cachedChunks, totals.cachedBytes)
-    expectSum(rows.filter { $0.arena == "mmap" }, ["in_use"], totals.mmappedChunks, totals.mmappedBytes)
+    let mmapped = rows.filter { $0.arena == "mmap" }
+    expectSum(mmapped, ["in_use"], totals.mmappedChunks, totals.mmappedBytes)
 
     let histogram = try #require(document.histogram)
     #expect(histogram.map(\.size) == Set(histogram.map(\.size)).sorted())

@@ -1,6 +1,7 @@
 // What the built tool prints of a process, read back: the rows of its CSV and the JSON contract.
 
 import Foundation
+import Glibc
 import HeapModel
 import TestKit
 import Testing
@@ -206,5 +207,38 @@ func comes(within patience: Duration = .seconds(20), _ condition: () throws -> B
     if try condition() { return true }
     if deadline.hasPassed { return false }
     usleep(500)
+  }
+}
+
+/// Runs a copy of the tool, where anybody can reach it, as a user without rights; or as we are and on
+/// process 1, if we have none ourselves.
+func runAsNobody(_ arguments: [String]) throws -> ToolRun {
+  guard geteuid() == 0 else { return try ToolRun(["1"]) }
+  let directory = try TemporaryDirectory()
+  chmod(directory.path, 0o755)
+  let copy = directory.file("malloscope")
+  try writeExecutable(try contents(ofFile: BuildProduct.malloscope.path()), to: copy)
+  return try ToolRun(
+    executable: try installedProgram("setpriv"),
+    ["--reuid=65534", "--regid=65534", "--clear-groups", copy] + arguments)
+}
+
+/// Makes a program of `bytes`.
+func writeExecutable(_ bytes: [UInt8], to path: String) throws {
+  let file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o755)
+  try #require(file >= 0)
+  defer { close(file) }
+  try #require(Glibc.write(file, bytes, bytes.count) == bytes.count)
+}
+
+/// How many live blocks are not reported as in use with their size, of those whose own size word is
+/// what it was.
+func wrongBlocks(_ oracle: HeapOracle, _ rows: [ChunkRow]) throws -> Int {
+  let table = try byAddress(rows)
+  let damaged = Set(oracle.damage)
+  return oracle.live.count { address, usable in
+    if let word = address.retreated(by: 8), damaged.contains(word) { return false }
+    guard let row = table[address] else { return true }
+    return row.state != "in_use" || row.usable != usable
   }
 }
