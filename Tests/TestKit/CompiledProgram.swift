@@ -9,27 +9,28 @@ package enum CompiledProgram {
   private static let directory = Mutex<TemporaryDirectory?>(nil)
 
   /// The path of the program compiled from `source`, such as `Threads8.cpp`
-  /// or `StopTargets/churn.c`.
+  /// or `StopTargets/churn.c`, by `compiler` or else by the system's own.
   ///
   /// - Throws: `TestKitError.compilation` with what the compiler said, or `TestKitError.notFound`
   ///   without a compiler.
   package static func path(
-    _ source: String, flags: [String] = []
+    _ source: String, compiler: String? = nil, flags: [String] = []
   ) throws(TestKitError) -> String {
+    let compiler = compiler ?? (source.hasSuffix(".cpp") ? "c++" : "cc")
+    let key = [source, compiler] + flags
     // Holding the lock while compiling: another test that wants the same program waits for it.
-    try compiled.withLock { compiled throws(TestKitError) in
-      if let path = compiled[[source] + flags] { return path }
+    return try compiled.withLock { compiled throws(TestKitError) in
+      if let path = compiled[key] { return path }
       let name = source.split(separator: "/").last ?? source[...]
       let stem = name.prefix { $0 != "." }
       let output = try scratchPath("\(stem)-\(compiled.count)")
-      let isCPlusPlus = source.hasSuffix(".cpp")
       let run = try ToolRun(
-        executable: try installedProgram(isCPlusPlus ? "c++" : "cc"),
+        executable: try installedProgram(compiler),
         ["-g", "-O1", "-pthread", testsPath("Targets/" + source), "-o", output] + flags)
       guard run.ending == .exit(0) else {
         throw .compilation(source: source, output: run.output + run.error)
       }
-      compiled[[source] + flags] = output
+      compiled[key] = output
       return output
     }
   }

@@ -53,7 +53,8 @@ void oracle_prepare(void);
 void oracle_print(bool with_blocks);
 
 // waiting.c
-// Prints `ready PID`, then calls `on_line` for every line on standard input until it is closed.
+// Prints `ready PID`, then calls `on_line` for every line on standard input until it is closed; with
+// nothing to call and no heartbeat, such a line is answered with `here`.
 void wait_until_closed(void (*on_line)(void));
 void announce_ready(void);
 // Starts the thread that watches for gaps in its own running; see --heartbeat.

@@ -1,0 +1,73 @@
+// The tool against programs that never stand still: what moves may be off by a chunk, no more.
+
+import HeapModel
+import TestKit
+import Testing
+
+@Suite("The tool's count of a heap that is never quiet", .serialized)
+struct ChurnReportTests {
+  /// What many runs on one program gave.
+  private struct Tally {
+    /// How often the count was off by so much.
+    var differences: [Int: Int] = [:]
+    /// How often the tool ended so.
+    var codes: [Int32?: Int] = [:]
+    /// Runs whose count is off by more than one chunk a thread, with their findings.
+    var far: [String] = []
+    /// Runs that break a rule, with what they said.
+    var broken: [String] = []
+  }
+
+  @Test(
+    "is within one chunk a thread of the truth but rarely, and never off by more than two",
+    arguments: [
+      (threads: 4, blocks: 80_000, runs: 100), (threads: 1, blocks: 20_000, runs: 40),
+      (threads: 8, blocks: 40_000, runs: 20),
+    ])
+  func countIsNearlyExact(threads: Int, blocks: Int, runs: Int) throws {
+    let program = try TargetProgram(scenario: "churn", ["\(threads)", "\(blocks)"])
+    let oracle = try program.waitForOracle()
+    #expect(oracle.held?.count == UInt64(blocks))
+    var tally = Tally()
+    for number in 1...runs {
+      let run = try ToolRun(["\(program.pid)", "--json"])
+      try judge(run, number: number, truth: blocks + threads, threads: threads, &tally)
+    }
+    let summary =
+      "differences \(tally.differences.sorted { $0.key < $1.key }), exit codes \(tally.codes)"
+    #expect(tally.broken == [], "\(summary)")
+    #expect(tally.far.count <= runs / 10, "\(summary): \(tally.far)")
+    // It still works, and has lost nothing.
+    #expect(try program.ask().hasPrefix("replaced "))
+    program.process.closeInput()
+    let rest = try program.process.readToEnd(by: Deadline(in: TargetProgram.patience))
+    #expect(rest.hasPrefix("held \(blocks) "))
+    #expect(try program.close() == .exit(0))
+  }
+
+  /// The truth: the blocks, and one vector of thread-local storage for each thread.
+  private func judge(
+    _ run: ToolRun, number: Int, truth: Int, threads: Int, _ tally: inout Tally
+  ) throws {
+    tally.codes[run.exitCode, default: 0] += 1
+    guard run.exitCode == 0 || run.exitCode == 2 else {
+      tally.broken.append("run \(number) ended with \(run.ending): \(run.error)")
+      return
+    }
+    let document = try HeapDocument(run.output)
+    let difference = Int(document.totals.inUseChunks) - truth
+    tally.differences[difference, default: 0] += 1
+    // While it fills its cache, a thread has taken two chunks out of the bins and put away neither.
+    let report = "run \(number) is off by \(difference): \(document.findings.map(\.detail))"
+    if abs(difference) > threads { tally.far.append(report) }
+    if abs(difference) > 2 * threads { tally.broken.append(report) }
+    // Movement is not damage.
+    let damage = document.findings.filter { $0.kind != "in_transit" }
+    if !damage.isEmpty {
+      tally.broken.append("run \(number) reports \(damage.map(\.kind)): \(damage[0].detail)")
+    }
+    if document.coverage < 0.999 {
+      tally.broken.append("run \(number) covers \(document.coverage)")
+    }
+  }
+}
