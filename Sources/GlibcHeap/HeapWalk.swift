@@ -120,6 +120,17 @@ package struct HeapWalk: ~Copyable {
     return try walk.run()
   }
 
+  /// Whether `instance` has ever obtained memory: of several copies of malloc in a process, most have
+  /// not.
+  ///
+  /// - Throws: the reader's faults other than `unmapped`.
+  package static func hasMemory(
+    _ instance: MallocInstance, reader: any MemoryReader
+  ) throws(ReadFault) -> Bool {
+    guard let parameters = try Parameters(of: instance, reader: reader) else { return false }
+    return parameters.sbrkBase != 0 || parameters.mmapCount != 0
+  }
+
   /// Looks where the mmapped chunks and the segments of a main arena without program break are, so
   /// that a later walk of a stopped target need not search for them.
   ///

@@ -104,6 +104,11 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
     number = result
   }
 
+  /// Takes over `number`, which must be open and no one else's.
+  package init(adopting number: Int32) {
+    self.number = number
+  }
+
   deinit {
     close(number)
   }

@@ -2,6 +2,7 @@
 
 import CElfutils
 package import HeapModel
+package import LinuxTarget
 
 /// An opened ELF file of the target.
 ///

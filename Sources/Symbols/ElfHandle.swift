@@ -2,6 +2,7 @@
 
 import CElfutils
 import Glibc
+import LinuxTarget
 
 /// An ELF file opened with libelf.
 ///

@@ -2,6 +2,7 @@
 
 import Glibc
 package import HeapModel
+package import LinuxTarget
 
 /// The files of one target process.
 package struct TargetFiles: Sendable {

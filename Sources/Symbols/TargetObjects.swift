@@ -6,6 +6,8 @@ package import HeapModel
 package struct LoadedImages: Sendable {
   /// Those that could be read, likely ones first.
   package var images: [LoadedImage]
+  /// The module that each of them is.
+  package var modules: [LoadedModule]
   /// Why others could not.
   package var failures: [SymbolError]
 }
@@ -37,7 +39,7 @@ package struct TargetObjects: Sendable {
     // mappings downwards; the others belong to namespaces of `dlmopen`.
     var candidates = copies.reversed() + debugging
     if candidates.isEmpty, let executable { candidates = [executable] }
-    var result = LoadedImages(images: [], failures: [])
+    var result = LoadedImages(images: [], modules: [], failures: [])
     var known: [LoadedModule.FileIdentity: ELFImage] = [:]
     for module in candidates {
       do throws(SymbolError) {
@@ -51,8 +53,8 @@ package struct TargetObjects: Sendable {
         guard let bias = module.loadBias(of: image) else {
           throw SymbolError.noLoadBias(path: module.name)
         }
-        result.images.append(
-          LoadedImage(image: image, loadBias: bias, path: module.name))
+        result.images.append(LoadedImage(image: image, loadBias: bias, path: module.name))
+        result.modules.append(module)
       } catch {
         result.failures.append(error)
       }

@@ -36,10 +36,10 @@ func capture(
       "note: \(process.requestedID) is a thread of process \(process.pid); showing the process")
   }
   let mappings = try targetFailure { () throws(TargetError) in try process.mappings() }
-  let target = try MallocTarget(process, mappings: mappings)
+  let reader = LiveMemoryReader(process)
+  let target = try MallocTarget(process, mappings: mappings, reader: reader)
   let options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
-  let reader = LiveMemoryReader(process)
   var surveyOptions = options
   // A TiB: nobody waits for it but the user.
   surveyOptions.searchedPages = 1 << 28

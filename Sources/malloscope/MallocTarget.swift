@@ -3,6 +3,7 @@
 import GlibcHeap
 import HeapModel
 import LinuxTarget
+import RemoteMemory
 import Symbols
 
 /// The malloc of a process that is to be walked.
@@ -12,37 +13,56 @@ struct MallocTarget {
   /// What has to be said about it.
   var findings: [Finding] = []
 
-  /// Finds it in the files that `mappings` name.
+  /// Finds it in the files that `mappings` name; of several copies, the first that holds memory.
   ///
   /// - Throws: a failure that names the allocator if it is another one, or what could not be read.
-  init(_ process: LinuxProcess, mappings: [MemoryMapping]) throws(Failure) {
+  init(
+    _ process: LinuxProcess, mappings: [MemoryMapping], reader: LiveMemoryReader
+  ) throws(Failure) {
     let objects = TargetObjects(pid: process.pid, mappings: mappings)
     let allocator = objects.allocator()
     guard allocator.identity.mayUseGlibcHeap else {
       throw Failure(allocator, process: process)
     }
-    let loaded = objects.loadedImages()
-    do throws(HeapError) {
-      let instances = try MallocInstance.find(in: loaded.images)
-      instance = instances[0]
-      if instances.count > 1 {
+    let instances = try Self.instances(objects.loadedImages(), process)
+    do throws(ReadFault) {
+      var used: [MallocInstance] = []
+      for instance in instances where try HeapWalk.hasMemory(instance, reader: reader) {
+        used.append(instance)
+      }
+      instance = used.first ?? instances[0]
+      if used.count > 1 {
         findings.append(
           Finding(
-            .allocator, at: instances[1].mainArena,
-            "\(instances.count) copies of glibc's malloc are in the process; only that of "
+            .allocator, at: used[1].mainArena,
+            "\(used.count) copies of glibc's malloc hold memory; only that of "
               + "\(instance.path) was walked"))
       }
+    } catch {
+      throw Failure(error, pid: process.pid)
+    }
+    switch allocator.identity {
+    case .glibc, .glibcDebug, .staticGlibc: return
+    default: break
+    }
+    findings.append(
+      Finding(
+        .allocator, at: nil,
+        "malloc is provided by \(allocator.identity.path ?? "an unknown file"); what it does not pass on "
+          + "to glibc is not seen"))
+  }
+
+  /// The copies of malloc in the files of a process; there is at least one.
+  private static func instances(
+    _ loaded: LoadedImages, _ process: LinuxProcess
+  ) throws(Failure) -> [MallocInstance] {
+    do throws(HeapError) {
+      return try MallocInstance.find(in: loaded.images)
     } catch {
       if let failure = loaded.failures.first, loaded.images.isEmpty {
         throw Failure(failure, pid: process.pid)
       }
       throw Failure(error, pid: process.pid)
     }
-    if case .glibc = allocator.identity { return }
-    findings.append(
-      Finding(
-        .allocator, at: nil,
-        "malloc is provided by \(allocator.identity.name); what it does not pass on to glibc is "
-          + "not seen"))
   }
 }

@@ -69,8 +69,9 @@ import Testing
     }
     #expect(found.hasSuffix("/libc_malloc_debug.so.0"))
     #expect(report.identity.mayUseGlibcHeap)
-    let images = objects.loadedImages().images
-    #expect(images.map(\.module.fileName) == ["libc.so.6", "libc_malloc_debug.so.0"])
+    let loaded = objects.loadedImages()
+    let images = loaded.images
+    #expect(loaded.modules.map(\.fileName) == ["libc.so.6", "libc_malloc_debug.so.0"])
     let hits = images.map { loaded in
       loaded.image.relativeRelocations.count { $0.place &- $0.target == 2160 }
     }
@@ -90,7 +91,7 @@ import Testing
     let objects = TargetObjects(pid: child.pid, mappings: try child.mappings())
     #expect(objects.allocator().identity == .unknownInterposer(path: library))
     #expect(objects.allocator().identity.mayUseGlibcHeap)
-    #expect(objects.loadedImages().images.first?.module.fileName == "libc.so.6")
+    #expect(objects.loadedImages().modules.first?.fileName == "libc.so.6")
   }
 
   @Test("an allocator under another prefix is known by the pattern of its names")

@@ -2,6 +2,7 @@
 
 import Glibc
 import HeapModel
+import LinuxTarget
 import Testing
 
 @testable import Symbols

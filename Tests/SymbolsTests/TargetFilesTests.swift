@@ -100,11 +100,13 @@ import Testing
       """, as: "copies", "cc", "-ldl")
     let child = try WaitingChild([program])
     let objects = TargetObjects(pid: child.pid, mappings: try child.mappings())
-    let images = objects.loadedImages().images
+    let loaded = objects.loadedImages()
+    let images = loaded.images
+    let modules = loaded.modules
     #expect(images.count == 2)
     #expect(Set(images.map(\.loadBias)).count == 2)
-    #expect(images[0].module.mappings.count == images[1].module.mappings.count)
-    #expect(images.allSatisfy { $0.loadBias == $0.module.base.range.lowerBound.bits })
+    #expect(modules[0].mappings.count == modules[1].mappings.count)
+    #expect(images.map(\.loadBias) == modules.map(\.base.range.lowerBound.bits))
     #expect(images[0].loadBias > images[1].loadBias)
   }
 

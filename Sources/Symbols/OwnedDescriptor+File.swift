@@ -1,21 +1,9 @@
-// A file descriptor with one owner.
+// What is asked of an open file.
 
 import Glibc
+import LinuxTarget
 
-/// An open file descriptor, closed when its owner goes.
-package struct OwnedDescriptor: ~Copyable {
-  /// The number, for calls that only use it.
-  package let number: Int32
-
-  /// Takes over `number`, which must be open and no one else's.
-  package init(adopting number: Int32) {
-    self.number = number
-  }
-
-  deinit {
-    _ = close(number)
-  }
-
+extension OwnedDescriptor {
   /// What `fstat` says of the file, or the errno.
   func status() -> Result<FileStatus, Errno> {
     var raw = stat()
