@@ -14,13 +14,13 @@ struct Machine {
       .joined(separator: " ")
   }
 
-  /// Two lines.
+  /// Three lines.
   var text: String {
     """
     HeapBenchmark, \(Self.build)
     \(Self.processor), \(sysconf(Int32(_SC_NPROCESSORS_ONLN))) processors, \
-    Linux \(Self.line("/proc/sys/kernel/osrelease")), pages of \
-    \(sysconf(Int32(_SC_PAGESIZE))) bytes, transparent huge pages \(Self.hugePages)
+    Linux \(Self.line("/proc/sys/kernel/osrelease"))
+    pages of \(sysconf(Int32(_SC_PAGESIZE))) bytes, transparent huge pages \(Self.hugePages)
     """
   }
 
