@@ -50,7 +50,7 @@ package struct CollectedHeap: Sendable {
       let size = 32 + 16 * UInt64(bin)
       var address = head
       while address != 0 {
-        guard let index = candidates.index(of: address, by: \.address) else {
+        guard let index = candidates.index(of: address, by: { $0.address }) else {
           report(address, size, "leads to what is no cached chunk of that size")
           break
         }
@@ -98,13 +98,13 @@ struct FastbinLists: Sendable {
 
 extension Array {
   /// Where the element whose `key` is `address` is, in an array ascending by that key.
-  func index(of address: UInt64, by key: KeyPath<Element, UInt64>) -> Int? {
+  func index(of address: UInt64, by key: (Element) -> UInt64) -> Int? {
     var low = 0
     var high = count
     while low < high {
       let middle = (low + high) / 2
-      if self[middle][keyPath: key] < address { low = middle + 1 } else { high = middle }
+      if key(self[middle]) < address { low = middle + 1 } else { high = middle }
     }
-    return low < count && self[low][keyPath: key] == address ? low : nil
+    return low < count && key(self[low]) == address ? low : nil
   }
 }

@@ -51,6 +51,7 @@ extension HeapWalk {
     summary.systemBytes = arena.systemBytes
     summary.attachedThreads = arena.attachedThreads
     summary.isLocked = arena.isLocked
+    isArenaLocked = arena.isLocked
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
         .arenaDamage, at: arena.address.bits,

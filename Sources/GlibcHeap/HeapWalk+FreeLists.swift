@@ -22,23 +22,25 @@ extension HeapWalk {
       backward &+= mixed(ends.last)
     }
     var listed = summary.free.count
+    var isSound = true
     if addresses != forward || addresses != backward {
-      listed = try compareBins(of: arena, summary)
+      (listed, isSound) = try compareBins(of: arena, summary)
     }
     checks.append(
       Check(
         "arena \(summary.index) binned chunks", expected: UInt64(summary.free.count),
-        found: UInt64(listed)))
+        found: UInt64(listed), holds: isSound))
   }
 
-  /// Follows every bin, names what disagrees, and returns how many of the free chunks are listed.
+  /// Follows every bin, names what disagrees, and returns how many of the free chunks are listed and
+  /// whether the difference is what a moment's movement explains.
   private mutating func compareBins(
     of arena: Arena, _ summary: ArenaSummary
-  ) throws(ReadFault) -> Int {
+  ) throws(ReadFault) -> (listed: Int, isSound: Bool) {
     let isComplete = scan.freeChunks.count == summary.free.count
     scan.freeChunks.sort { $0.address < $1.address }
     var isListed = [Bool](repeating: false, count: scan.freeChunks.count)
-    var strangers: Set<UInt64> = []
+    var strangers: [UInt64: UInt64] = [:]
     // What a sound arena can hold, and a few more per thread that is in the middle of something.
     var budget = summary.free.count + 128 + 16 * threads.count
     for number in ArenaLayout.binNumbers {
@@ -46,37 +48,42 @@ extension HeapWalk {
       let head = arena.pseudoChunk(ofBin: number).bits
       for (start, isForward) in [(ends.first, true), (ends.last, false)] {
         var address = start
+        var holder = head
         while address != head {
           budget -= 1
           guard budget > 0 else { break }
           if let index = freeChunkIndex(of: address) {
             if isListed[index], isForward {
-              strangers.insert(address)
+              strangers[address] = holder
               break
             }
             if isListed[index] { break }
             isListed[index] = true
+            holder = address
             let chunk = scan.freeChunks[index]
             address = isForward ? chunk.forward : chunk.backward
           } else {
-            strangers.insert(address)
+            if strangers[address] == nil { strangers[address] = holder }
             guard data.canHoldUserPointer(address),
               let links = try reader.words(at: RemoteAddress(address &+ 16), count: 2)
             else { break }
+            holder = address
             address = isForward ? links[0] : links[1]
           }
         }
         if address == head, isForward { break }
       }
     }
-    reportBins(
-      summary, isListed: isListed, strangers: strangers.sorted(), isComplete: isComplete)
-    return isListed.count { $0 } + (summary.free.count - scan.freeChunks.count)
+    let isSound = reportBins(
+      summary, isListed: isListed, strangers: strangers, isComplete: isComplete)
+    let listed = isListed.count { $0 } + (summary.free.count - scan.freeChunks.count)
+    return (listed, isSound)
   }
 
+  /// Names what disagrees; `strangers` lead from what is no free chunk to what has its link.
   private mutating func reportBins(
-    _ summary: ArenaSummary, isListed: [Bool], strangers: [UInt64], isComplete: Bool
-  ) {
+    _ summary: ArenaSummary, isListed: [Bool], strangers: [UInt64: UInt64], isComplete: Bool
+  ) -> Bool {
     let missing = zip(scan.freeChunks, isListed).filter { !$0.1 }.map(\.0)
     // A stop finds at most a few chunks per thread on their way between two lists.
     let isTransit = missing.count + strangers.count <= 4 * max(1, threads.count) + 4
@@ -86,11 +93,14 @@ extension HeapWalk {
         kind, at: chunk.address &+ 16,
         "a free chunk of \(chunk.size) bytes in arena \(summary.index) is in no bin")
     }
-    for address in strangers {
+    var isSound = isTransit && isComplete
+    for (address, holder) in strangers.sorted(by: { $0.key < $1.key }) {
+      let canBe = data.canHoldUserPointer(address)
+      isSound = isSound && canBe
       log.add(
-        data.canHoldUserPointer(address) ? kind : .listDamage, at: address &+ 16,
-        "a bin of arena \(summary.index) leads to \(RemoteAddress(address &+ 16)), "
-          + "which is no free chunk or is listed twice")
+        canBe ? kind : .listDamage, at: holder &+ 16,
+        "the link at \(RemoteAddress(holder &+ 16)) in a bin of arena \(summary.index) leads to "
+          + "\(RemoteAddress(address)), which is no free chunk or is listed twice")
     }
     if !isComplete {
       log.add(
@@ -102,9 +112,10 @@ extension HeapWalk {
         kind, at: summary.address.bits,
         "the links of arena \(summary.index)'s bins do not agree in both directions")
     }
+    return isSound
   }
 
   private func freeChunkIndex(of address: UInt64) -> Int? {
-    scan.freeChunks.index(of: address, by: \.address)
+    scan.freeChunks.index(of: address, by: { $0.address })
   }
 }

@@ -53,6 +53,7 @@ extension HeapWalk {
     marks.seek(to: segment.start)
     var address = segment.start
     var hasPending = false
+    var isTopSplitting = false
     while true {
       switch try header(at: address, in: segment) {
       case .chunk(let field):
@@ -64,7 +65,7 @@ extension HeapWalk {
         // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
         // top is being split.
         if hasPending { finishPending(isInUse: true, next: nil) }
-        recordTop(address, field: field, in: segment, &summary)
+        recordTop(address, field: isTopSplitting ? nil : field, in: segment, &summary)
         return .top
       case .limit:
         if hasPending, segment.isMain {
@@ -97,6 +98,7 @@ extension HeapWalk {
           "top was being split: the chunk before it still reached to the end of the segment")
         scan.begin(at: address, field: top &- address | field & 7)
         hasPending = true
+        isTopSplitting = true
         address = top
       case .damaged(let field):
         guard
@@ -133,13 +135,13 @@ extension HeapWalk {
   /// they are handed out, and nobody holds it.
   private var isRemnant: Bool { scan.field & 0b100 == 0 && scan.size == 32 }
 
-  private mutating func finishPending(isInUse: Bool, next: UInt64?) {
+  mutating func finishPending(isInUse: Bool, next: UInt64?) {
     scan.finish(
       size: scan.size, isInUse: isInUse, previousSize: next.flatMap { window.word(at: $0) },
       marks: &marks, sizes: &sizes, log: &log)
   }
 
-  private mutating func recordTop(
+  mutating func recordTop(
     _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
   ) {
     let size = segment.limit &- address
@@ -154,8 +156,10 @@ extension HeapWalk {
         "the top chunk at \(RemoteAddress(address &+ 16)) reaches beyond the mapped memory")
     }
     if let field, field & ~7 != size {
+      // It lags behind while the segment grows or shrinks; what cannot be a size is damage.
+      let isSize = field & 0b1110 == 0 && field & ~7 <= HeapInfoLayout.defaultHeapMaximum &+ size
       log.add(
-        .inTransit, at: address &+ 16,
+        isSize ? .inTransit : .arenaDamage, at: address &+ 16,
         "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
     }
     if scan.ground.collectsChunks { scan.collect(address, size: size, .top) }
@@ -206,104 +210,5 @@ extension HeapWalk {
       end &+= 16
     }
     return end >= address &+ 32 ? end : nil
-  }
-
-  // MARK: Damage
-
-  /// Counts the pending chunk, finds where chunks can be made out again, records the gap, and returns
-  /// the place, or nil if there is none up to the boundary.
-  private mutating func skipDamage(
-    at address: UInt64, field: UInt64?, hasPending: Bool, in segment: Segment,
-    _ summary: inout ArenaSummary
-  ) throws(ReadFault) -> UInt64? {
-    var before = "no chunk before it"
-    if hasPending {
-      before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
-      finishPending(isInUse: true, next: nil)
-    }
-    let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
-    let next = try resynchronise(from: from, in: segment)
-    let lost = (next ?? scan.ground.boundary) &- address
-    summary.unaccountedBytes &+= lost
-    if let field {
-      log.add(
-        .chainBreak, at: address, bytes: lost,
-        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
-    } else {
-      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
-    }
-    if next == nil, let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
-    if let next { marks.seek(to: next) }
-    return next
-  }
-
-  /// The first address from `from` on, in steps of 16 bytes, from which headers lead on plausibly: to
-  /// a chunk that is known, to an end, or over 16 of them.
-  mutating func resynchronise(
-    from start: UInt64, in segment: Segment
-  ) throws(ReadFault) -> UInt64? {
-    let boundary = scan.ground.boundary
-    var address = (start &+ 15) & ~15
-    while address >= start, address < boundary, boundary &- address >= 32 || address == boundary {
-      if !probe.holds(address, 16),
-        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
-      {
-        address = (address | 4095) &+ 1
-        continue
-      }
-      guard let field = probe.word(at: address &+ 8) else { return nil }
-      if scan.isPlausible(field, at: address), try leadsOn(from: address, in: segment) {
-        return address
-      }
-      address &+= 16
-    }
-    return segment.top == boundary && boundary > start ? boundary : nil
-  }
-
-  private mutating func leadsOn(
-    from start: UInt64, in segment: Segment
-  ) throws(ReadFault) -> Bool {
-    var address = start
-    var size: UInt64 = 0
-    for _ in 0..<16 {
-      if address == scan.ground.boundary { return true }
-      if address != start, marks.kind(of: address) != nil { return true }
-      guard let (previousSize, field) = try probeHeader(at: address) else { return false }
-      if size != 0, field & 1 == 0, previousSize != size { return false }
-      guard scan.isPlausible(field, at: address) else {
-        return isEnd(field, at: address, in: segment)
-      }
-      size = field & ~7
-      if marks.isAny(after: address, before: address &+ size) { return false }
-      address &+= size
-    }
-    return true
-  }
-
-  private func isEnd(_ field: UInt64, at address: UInt64, in segment: Segment) -> Bool {
-    if segment.isMain { return field & ~1 == 16 }
-    return segment.top == nil
-      && (address == segment.limit &- 32 && field & ~7 == 16
-        || address == segment.limit &- 16 && field & ~7 == 0)
-  }
-
-  /// The two words of the header at `address`, read through the probe while its budget lasts.
-  private mutating func probeHeader(
-    at address: UInt64
-  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
-    if !probe.holds(address, 16) {
-      guard probeMovesLeft > 0 else { return nil }
-      probeMovesLeft -= 1
-      if probeMovesLeft == 0 {
-        log.add(
-          .limitReached, at: address, "damaged parts are searched for chunks only nearby from here")
-      }
-      guard let words = try reader.words(at: RemoteAddress(address), count: 2) else { return nil }
-      return (words[0], words[1])
-    }
-    guard let previous = probe.word(at: address), let field = probe.word(at: address &+ 8) else {
-      return nil
-    }
-    return (previous, field)
   }
 }

@@ -50,19 +50,23 @@ package struct HeapWalk: ~Copyable {
   let hints: HeapHints
   let parameters: Parameters
 
-  var window = Window()
+  var window: Window
   /// For looks aside while `window` stays where the walk is.
-  var probe = Window(capacity: 64 << 10)
+  var probe: Window
   /// Steps that looks aside may still take outside of `probe`, so that damage cannot make the walk
   /// slower than by a fixed amount.
   var probeMovesLeft = 20_000
+  /// Steps that may still be made inside chunks whose size may be wrong: 64 MiB.
+  var insideStepsLeft = 1 << 22
+  /// Whether the mutex of the arena being walked is held.
+  var isArenaLocked = false
   /// Places that may still be tried as the beginning of a main segment by following all its chunks.
   var segmentTrialsLeft = 256
   /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
   var pagesLeft = 1 << 22
   var log = FindingLog()
   var checks: [Check] = []
-  var sizes = SizeTable()
+  var sizes: SizeTable
   var scan = ChainScan(
     ground: ChainScan.Ground(arena: 0, boundary: 0, forbiddenFlags: 0))
   var duplicateMarks: [UInt64] = []
@@ -77,7 +81,8 @@ package struct HeapWalk: ~Copyable {
 
   private init(
     instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
-    threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters
+    threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
+    buffers: consuming WalkBuffers
   ) {
     self.instance = instance
     self.reader = reader
@@ -86,6 +91,9 @@ package struct HeapWalk: ~Copyable {
     self.data = DataRanges(mappings)
     self.hints = hints
     self.parameters = parameters
+    window = buffers.window
+    probe = buffers.probe
+    sizes = buffers.sizes
     marks = Marks([], duplicates: &duplicateMarks)
   }
 
@@ -98,25 +106,27 @@ package struct HeapWalk: ~Copyable {
   ) throws(ReadFault) -> HeapSnapshot {
     try collect(
       of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
-      hints: hints
+      hints: hints, buffers: WalkBuffers()
     ).snapshot()
   }
 
   /// Reads and walks the heap of `instance`, and leaves for later what needs no more of the target.
   ///
-  /// `hints` from an earlier look at the same process save searching; each is verified.
+  /// `hints` from an earlier look at the same process save searching; each is verified. `buffers` are
+  /// best made before the target is stopped.
   ///
   /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
   package static func collect(
     of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
-    threads: [ThreadState], options: WalkOptions, hints: HeapHints = HeapHints()
+    threads: [ThreadState], options: WalkOptions, hints: HeapHints,
+    buffers: consuming WalkBuffers
   ) throws(ReadFault) -> CollectedHeap {
     guard let parameters = try Parameters(of: instance, reader: reader) else {
       return CollectedHeap(unreadableSnapshot(of: instance))
     }
     var walk = HeapWalk(
       instance: instance, reader: reader, mappings: mappings, threads: threads, options: options,
-      hints: hints, parameters: parameters)
+      hints: hints, parameters: parameters, buffers: buffers)
     return try walk.run()
   }
 
@@ -142,7 +152,7 @@ package struct HeapWalk: ~Copyable {
     guard let parameters = try Parameters(of: instance, reader: reader) else { return HeapHints() }
     var walk = HeapWalk(
       instance: instance, reader: reader, mappings: mappings, threads: [], options: options,
-      hints: HeapHints(), parameters: parameters)
+      hints: HeapHints(), parameters: parameters, buffers: WalkBuffers())
     let arenas = try walk.readRing()
     var hints = HeapHints()
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
@@ -167,6 +177,7 @@ package struct HeapWalk: ~Copyable {
 
   private mutating func run() throws(ReadFault) -> CollectedHeap {
     let arenas = try readRing()
+    reportMovement(arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var collected = CollectedHeap(HeapSnapshot())
     try locateMemory(of: arenas)
@@ -188,6 +199,21 @@ package struct HeapWalk: ~Copyable {
     return collected
   }
 
+  /// Names who was changing the heap when it was stopped: what such a thread has in its hands is in no
+  /// list.
+  private mutating func reportMovement(_ arenas: [Arena]) {
+    for thread in threads where instance.code?.contains(thread.programCounter) == true {
+      log.add(
+        .inTransit, at: nil,
+        "thread \(thread.tid) was stopped inside malloc: up to two chunks that it was moving are "
+          + "counted as in use")
+    }
+    for (index, arena) in arenas.enumerated() where arena.isLocked {
+      log.add(
+        .inTransit, at: arena.address.bits, "arena \(index) was locked: a thread was changing it")
+    }
+  }
+
   private func includes(arena index: Int) -> Bool {
     switch options.scope {
     case .everything: true
@@ -199,6 +225,16 @@ package struct HeapWalk: ~Copyable {
   private var includesMmapped: Bool {
     if case .arena = options.scope { false } else { true }
   }
+}
+
+/// The memory that a walk works with, touched when made.
+package struct WalkBuffers: ~Copyable {
+  var window = Window()
+  var probe = Window(capacity: 64 << 10)
+  var sizes = SizeTable()
+
+  /// Allocates it: about a MiB.
+  package init() {}
 }
 
 /// Where to look first: what an earlier, unstopped look found.

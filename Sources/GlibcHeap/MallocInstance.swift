@@ -24,6 +24,12 @@ package struct MallocInstance: Sendable {
   package var heapInfoLayout: HeapInfoLayout
   /// Where a thread's own variables of this malloc are.
   package var threadBlock: ThreadBlock?
+  /// Where malloc's code is, as far as the file's exports tell.
+  package var code: AddressRange?
+
+  /// The exports from which `code` is told: malloc's code is one object file, of which these are the
+  /// ends but for static functions before the first and the length of the last.
+  package static let exportsOfInterest = ["malloc", "malloc_info"]
 
   /// Where the file's TLS block lies from a thread's pointer, and how long it is.
   package struct ThreadBlock: Hashable, Sendable {
@@ -79,7 +85,7 @@ package struct MallocInstance: Sendable {
       parametersLayout: layout,
       parameters: loaded.address(of: parameters),
       heapInfoLayout: HeapInfoLayout(byteCount: layout.hugePageSize == nil ? 32 : 48),
-      threadBlock: threadBlock(of: loaded))
+      threadBlock: threadBlock(of: loaded), code: code(of: loaded))
   }
 
   /// The address and shape of the initial `mp_`; of several, the one nearest to the arena.
@@ -116,6 +122,17 @@ package struct MallocInstance: Sendable {
       guard let tcacheBins = layout.tcacheBins else { return true }
       return bytes.word(at: offset + tcacheBins) == ParametersLayout.initialTcacheBins
     }
+  }
+
+  /// In Debian's builds the lowest static function lies 0x4160 bytes before `malloc`, and `malloc_info`
+  /// is shorter than 0x400 bytes.
+  private static func code(of loaded: LoadedImage) -> AddressRange? {
+    let addresses = exportsOfInterest.compactMap { loaded.image.exports[$0] }
+    guard addresses.count == exportsOfInterest.count, let first = addresses.min(),
+      let last = addresses.max(), first >= 0x8000, last - first < 1 << 20
+    else { return nil }
+    return AddressRange(
+      loaded.address(of: first - 0x8000), byteCount: last - first + 0x8000 + 0x400)
   }
 
   private static func threadBlock(of loaded: LoadedImage) -> ThreadBlock? {

@@ -124,7 +124,11 @@ package struct LinuxProcess: Sendable {
   package func isStillTheSame() -> Bool {
     guard let text = try? proc.text(proc.path(pid, "stat")), let stat = ProcessStat(parsing: text)
     else { return false }
-    return stat.startTime == startTime
+    guard stat.startTime == startTime else { return false }
+    guard stat.state == "Z" || stat.state == "X" else { return true }
+    // A first thread that has ended is a zombie while others live on.
+    let status = (try? proc.text(proc.path(pid, "status"))).flatMap(ProcessStatus.init(parsing:))
+    return (status?.threads ?? 0) > 1
   }
 
   // A process that ends takes its files with it, in two different ways.

@@ -19,12 +19,14 @@ enum Figures {
   }
 
   /// Bytes with one decimal and a unit that is a power of 1024, as `12.3M`; below 1024 as they are.
+  ///
+  /// The next unit is taken from 1000 on, so that no figure is wider than six characters.
   static func rounded(bytes: UInt64) -> String {
     guard bytes >= 1024 else { return String(bytes) }
     var value = Double(bytes) / 1024
     for unit in ["K", "M", "G", "T", "P"] {
       let tenths = rounded(value * 10)
-      if tenths < 10240 { return decimal(tenths, places: 1) + unit }
+      if tenths < 10000 { return decimal(tenths, places: 1) + unit }
       value /= 1024
     }
     return decimal(rounded(value * 10), places: 1) + "E"

@@ -36,7 +36,7 @@ package enum TextArenas {
     var table = TextTable(
       [("arena", .left), ("system", .right)] + (usage == nil ? [] : [("resident", .right)])
         + ["in use", "free", "cached", "top"].map { ($0, .right) }
-        + (usage == nil ? [] : [("trim", .right), ("pinned", .right)]) + [("threads", .right)])
+        + (usage == nil ? [] : [("trim", .right), ("pinned", .right)]) + [("thr", .right)])
     func add(
       _ label: String, system: UInt64, inUse: Tally, free: Tally, cached: Tally, top: UInt64,
       pages: ArenaPages?, threads: String, tone: Tone = .plain
@@ -58,7 +58,7 @@ package enum TextArenas {
       if page.options.isVerbose { addPlaces(of: arena, report, page, to: &table) }
     }
     add(
-      "mmapped", system: snapshot.mmapped.bytes, inUse: snapshot.mmapped, free: Tally(),
+      "mmap", system: snapshot.mmapped.bytes, inUse: snapshot.mmapped, free: Tally(),
       cached: Tally(), top: 0, pages: usage?.mmapped, threads: "")
     if page.options.isVerbose { addMmapped(report, page, to: &table) }
     add(

@@ -29,13 +29,27 @@ struct CaptureRequest {
 func capture(
   _ process: LinuxProcess, _ request: CaptureRequest
 ) throws(Failure) -> HeapReport {
+  do throws(Failure) {
+    return try captureWhileItLives(process, request)
+  } catch {
+    // A process on its way out loses its files, its maps and its memory, one after the other.
+    if error.code == .unsupported || error.code == .inputOutput, !process.isStillTheSame() {
+      throw Failure(TargetError.ended(pid: process.pid))
+    }
+    throw error
+  }
+}
+
+private func captureWhileItLives(
+  _ process: LinuxProcess, _ request: CaptureRequest
+) throws(Failure) -> HeapReport {
   let clock = ContinuousClock()
   let start = clock.now
   if process.requestedID != process.pid, !request.isQuiet {
     StandardError.write(
       "note: \(process.requestedID) is a thread of process \(process.pid); showing the process")
   }
-  let mappings = try targetFailure { () throws(TargetError) in try process.mappings() }
+  let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
   let target = try MallocTarget(process, mappings: mappings, reader: reader)
   let options = WalkOptions(
@@ -93,24 +107,27 @@ private struct StoppedCapture {
     options: WalkOptions, hints: HeapHints, wantsResidency: Bool
   ) throws(Failure) {
     let copiedBefore = reader.copiedBytes
+    let buffers = WalkBuffers()
     let window = try stop(process)
     let threads = window.threads
-    let mappings = try targetFailure { () throws(TargetError) in try process.mappings() }
-    let heap = try readFailure(process) { () throws(ReadFault) in
-      try HeapWalk.collect(
+    let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
+    do throws(ReadFault) {
+      heap = try HeapWalk.collect(
         of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
-        hints: hints)
+        hints: hints, buffers: buffers)
+    } catch {
+      throw Failure(error, pid: process.pid)
     }
     if wantsResidency {
-      residency = try targetFailure { () throws(TargetError) in
-        try process.residency(of: heap.memoryRanges)
+      let ranges = heap.memoryRanges
+      residency = try targetFailure(process) { () throws(TargetError) in
+        try process.residency(of: ranges)
       }
     }
     findings = window.findings
     threadCount = threads.count + window.notStopped.count + window.unreadable.count
     pause = window.end()
     copiedBytes = reader.copiedBytes - copiedBefore
-    self.heap = heap
   }
 }
 
@@ -125,13 +142,13 @@ private func stop(_ process: LinuxProcess) throws(Failure) -> StopWindow {
   }
 }
 
-private func targetFailure<Value: ~Copyable>(
-  _ body: () throws(TargetError) -> Value
+private func targetFailure<Value>(
+  _ process: LinuxProcess, _ body: () throws(TargetError) -> Value
 ) throws(Failure) -> Value {
   do throws(TargetError) {
     return try body()
   } catch {
-    throw Failure(error)
+    throw Failure(error, of: process)
   }
 }
 

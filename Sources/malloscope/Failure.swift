@@ -57,6 +57,22 @@ extension Failure {
     }
   }
 
+  /// Looking at `process` failed: what a refusal is due to is told if it can be found out.
+  init(_ error: TargetError, of process: LinuxProcess) {
+    self.init(error)
+    if case .unreadable(_, let number) = error, code == .notPermitted {
+      explain(process.pid, errno: number)
+    }
+  }
+
+  /// Replaces fact and hints by the reason for a refusal with `errno`, if one is found.
+  private mutating func explain(_ pid: Int32, errno: Int32) {
+    guard let diagnosis = try? AttachDiagnosis.explain(pid, errno: errno) else { return }
+    if case .unexplained = diagnosis.cause { return }
+    fact = diagnosis.fact
+    hints = diagnosis.hints
+  }
+
   init(_ fault: ReadFault, pid: Int32) {
     switch fault {
     case .interrupted:
@@ -67,6 +83,7 @@ extension Failure {
       self.init(
         code: .notPermitted,
         fact: "reading the memory of process \(pid) was refused (errno \(number))")
+      explain(pid, errno: number)
     case .unmapped(let address):
       self.init(
         code: .unsupported,
@@ -139,12 +156,10 @@ extension Failure {
     case .processEnded(let pid):
       self.init(code: .noInput, fact: "process \(pid) ended while it was being stopped")
     case .attachRefused(_, _, let number):
-      do throws(TargetError) {
-        let diagnosis = try AttachDiagnosis.explain(process.pid, errno: number)
-        self.init(code: .notPermitted, fact: diagnosis.fact, hints: diagnosis.hints)
-      } catch {
-        self.init(error)
-      }
+      self.init(
+        code: .notPermitted,
+        fact: "attaching to process \(process.pid) was refused (errno \(number))")
+      explain(process.pid, errno: number)
     case .threadsUnreadable(let path, let number):
       self.init(
         code: .inputOutput, fact: "cannot list the threads in \(path) (errno \(number))")

@@ -24,7 +24,8 @@ struct MallocTarget {
     guard allocator.identity.mayUseGlibcHeap else {
       throw Failure(allocator, process: process)
     }
-    let instances = try Self.instances(objects.loadedImages(), process)
+    let instances = try Self.instances(
+      objects.loadedImages(exports: MallocInstance.exportsOfInterest), process)
     do throws(ReadFault) {
       var used: [MallocInstance] = []
       for instance in instances where try HeapWalk.hasMemory(instance, reader: reader) {

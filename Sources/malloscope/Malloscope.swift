@@ -18,7 +18,14 @@ enum Malloscope {
       failure.print()
       exit(failure.code.rawValue)
     } catch {
-      MalloscopeCommand.exit(withError: error)
+      let code = MalloscopeCommand.exitCode(for: error)
+      guard code.rawValue == Failure.Code.usage.rawValue else {
+        MalloscopeCommand.exit(withError: error)
+      }
+      let message = MalloscopeCommand.fullMessage(for: error)
+      let ours = message.hasPrefix("Error: ") ? "malloscope: " + message.dropFirst(7) : message
+      StandardError.write(ours)
+      exit(code.rawValue)
     }
     let signal = cpt_interrupted()
     exit(signal == 0 ? 0 : Failure.Code.interrupted.rawValue)

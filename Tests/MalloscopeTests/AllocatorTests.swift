@@ -102,4 +102,12 @@ struct AllocatorTests {
     }
     throw TestKitError.notFound(program: name, searched: directories)
   }
+
+  @Test("a static program's own glibc is nothing to report")
+  func staticGlibc() throws {
+    let path = try CompiledProgram.path("Allocating.c", flags: ["-static"])
+    let program = try TargetProgram(ChildProcess.Launch(path))
+    try program.waitReady()
+    #expect(try reportedHeap(program.pid).findings.map(\.detail) == [])
+  }
 }

@@ -59,6 +59,9 @@ struct ChurnReportTests {
     tally.differences[difference, default: 0] += 1
     // While it fills its cache, a thread has taken two chunks out of the bins and put away neither.
     let report = "run \(number) is off by \(difference): \(document.findings.map(\.detail))"
+    if difference != 0, document.findings.isEmpty {
+      tally.broken.append("run \(number) is off by \(difference) and names nothing")
+    }
     if abs(difference) > threads { tally.far.append(report) }
     if abs(difference) > 2 * threads { tally.broken.append(report) }
     // Movement is not damage.
@@ -69,5 +72,14 @@ struct ChurnReportTests {
     if document.coverage < 0.999 {
       tally.broken.append("run \(number) covers \(document.coverage)")
     }
+  }
+
+  @Test("movement alone does not make a result incomplete")
+  func movement() throws {
+    let program = try TargetProgram(scenario: "churn", ["4", "8000", "5000"])
+    try program.waitReady()
+    var codes: [Int32?: Int] = [:]
+    for _ in 0..<40 { codes[try ToolRun(["\(program.pid)", "--json"]).exitCode, default: 0] += 1 }
+    #expect(codes == [0: 40])
   }
 }

@@ -72,4 +72,21 @@ struct DamagedHeapTests {
   private func address(_ text: String) -> RemoteAddress? {
     UInt64(text.dropFirst(2), radix: 16).map(RemoteAddress.init)
   }
+
+  @Test("one wrong size costs the block that has it, not those that it swallows")
+  func sizeDamage() throws {
+    let program = try TargetProgram(scenario: "damaged", ["size"])
+    let oracle = try program.waitForOracle()
+    #expect(try wrongBlocks(oracle, reportedChunks(program.pid, code: 2)) == 0)
+  }
+
+  @Test(
+    "of the blocks whose size was not overwritten, 9 of 10 are right after 2,000 random words",
+    arguments: 1...20)
+  func randomDamage(seed: Int) throws {
+    let program = try TargetProgram(scenario: "damaged", ["random", "\(seed)"])
+    let oracle = try program.waitForOracle()
+    let wrong = try wrongBlocks(oracle, reportedChunks(program.pid, code: 2))
+    #expect(wrong <= oracle.live.count / 10, "\(wrong) of \(oracle.live.count) are wrong")
+  }
 }

@@ -112,4 +112,13 @@ struct OutputTests {
     #expect(status(program.pid, "TracerPid") == "0")
     #expect(try program.ask() == "here")
   }
+
+  @Test("the table of arenas fits 80 columns")
+  func arenasFit() throws {
+    let program = try TargetProgram(scenario: "everything")
+    try program.waitReady()
+    let noColumns: [String: String?] = ["COLUMNS": nil]
+    let run = try ToolRun(["arenas", "\(program.pid)"], environment: noColumns)
+    #expect(run.output.split(separator: "\n").allSatisfy { $0.count <= 80 }, "\(run.output)")
+  }
 }

@@ -1,0 +1,162 @@
+// Where headers contradict: finding the place from which chunks can be made out again.
+
+import HeapModel
+import RemoteMemory
+
+extension HeapWalk {
+  /// How many headers in a row are taken for chunks.
+  private static var convincingHeaders: Int { 8 }
+
+  /// Counts the pending chunk, finds where chunks can be made out again, records the gap, and returns
+  /// the place, or nil if there is none up to the boundary.
+  mutating func skipDamage(
+    at address: UInt64, field: UInt64?, hasPending: Bool, in segment: Segment,
+    _ summary: inout ArenaSummary
+  ) throws(ReadFault) -> UInt64? {
+    var before = "no chunk before it"
+    if hasPending, field != nil, let inner = try chunkInside(before: address, in: segment) {
+      log.add(
+        .chainBreak, at: scan.chunk &+ 16,
+        "the chunk at \(RemoteAddress(scan.chunk &+ 16)) says that it has \(scan.size) bytes, but "
+          + "chunks go on inside of it, after \(inner &- scan.chunk)")
+      scan.finish(
+        size: inner &- scan.chunk, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes,
+        log: &log)
+      marks.seek(to: inner)
+      return inner
+    }
+    if hasPending {
+      before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
+      finishPending(isInUse: true, next: nil)
+    }
+    let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
+    let next = try resynchronise(from: from, in: segment)
+    let lost = (next ?? scan.ground.boundary) &- address
+    summary.unaccountedBytes &+= lost
+    if let field {
+      log.add(
+        .chainBreak, at: address, bytes: lost,
+        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
+    } else {
+      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
+    }
+    if next == nil, let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
+    if let next { marks.seek(to: next) }
+    return next
+  }
+
+  /// A chunk inside the pending one, from which headers lead on past `broken`, where the pending one's
+  /// size leads; nil if there is none, so that its size is right.
+  ///
+  /// What a chunk was before may still stand in it, but such headers lead to where it ends now. Only
+  /// while its arena is being changed they may lead further.
+  private mutating func chunkInside(
+    before broken: UInt64, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard !isArenaLocked else { return nil }
+    var address = scan.chunk &+ 32
+    while address < broken, insideStepsLeft > 0 {
+      insideStepsLeft -= 1
+      if !probe.holds(address, 16),
+        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
+      {
+        address = (address | 4095) &+ 1
+        continue
+      }
+      guard let field = probe.word(at: address &+ 8) else { return nil }
+      if scan.isPlausible(field, at: address),
+        try leadsOn(from: address, past: broken, in: segment)
+      {
+        return address
+      }
+      address &+= 16
+    }
+    return nil
+  }
+
+  /// Whether headers lead on from `start` past `broken`, without meeting it, and further.
+  private mutating func leadsOn(
+    from start: UInt64, past broken: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    var address = start
+    var steps = 0
+    while address < broken {
+      guard let (_, field) = try probeHeader(at: address), scan.isPlausible(field, at: address)
+      else { return steps >= Self.convincingHeaders }
+      address &+= field & ~7
+      steps += 1
+    }
+    guard address != broken else { return false }
+    return try leadsOn(from: address, in: segment)
+  }
+
+  /// The first address from `from` on, in steps of 16 bytes, from which headers lead on plausibly: to
+  /// a chunk that is known, to an end, or over some of them.
+  mutating func resynchronise(
+    from start: UInt64, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    let boundary = scan.ground.boundary
+    var address = (start &+ 15) & ~15
+    while address >= start, address < boundary, boundary &- address >= 32 || address == boundary {
+      if !probe.holds(address, 16),
+        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
+      {
+        address = (address | 4095) &+ 1
+        continue
+      }
+      guard let field = probe.word(at: address &+ 8) else { return nil }
+      if scan.isPlausible(field, at: address), try leadsOn(from: address, in: segment) {
+        return address
+      }
+      address &+= 16
+    }
+    return segment.top == boundary && boundary > start ? boundary : nil
+  }
+
+  private mutating func leadsOn(
+    from start: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    var address = start
+    var size: UInt64 = 0
+    for _ in 0..<Self.convincingHeaders {
+      if address == scan.ground.boundary { return true }
+      if address != start, marks.kind(of: address) != nil { return true }
+      guard let (previousSize, field) = try probeHeader(at: address) else { return false }
+      if size != 0, field & 1 == 0, previousSize != size { return false }
+      guard scan.isPlausible(field, at: address) else {
+        return isEnd(field, at: address, in: segment)
+      }
+      size = field & ~7
+      if marks.isAny(after: address, before: address &+ size) { return false }
+      address &+= size
+    }
+    return true
+  }
+
+  private func isEnd(_ field: UInt64, at address: UInt64, in segment: Segment) -> Bool {
+    if segment.isMain { return field & ~1 == 16 }
+    return segment.top == nil
+      && (address == segment.limit &- 32 && field & ~7 == 16
+        || address == segment.limit &- 16 && field & ~7 == 0)
+  }
+
+  /// The two words of the header at `address`, read through the probe while its budget lasts.
+  private mutating func probeHeader(
+    at address: UInt64
+  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
+    if !probe.holds(address, 16) {
+      guard probeMovesLeft > 0 else { return nil }
+      probeMovesLeft -= 1
+      if probeMovesLeft == 0 {
+        log.add(
+          .limitReached, at: address, "damaged parts are searched for chunks only nearby from here")
+      }
+      guard let words = try reader.words(at: RemoteAddress(address), count: 2) else { return nil }
+      return (words[0], words[1])
+    }
+    guard let previous = probe.word(at: address), let field = probe.word(at: address &+ 8) else {
+      return nil
+    }
+    return (previous, field)
+  }
+}
