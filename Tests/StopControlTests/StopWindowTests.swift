@@ -144,10 +144,10 @@ struct StopWindowTests {
   func churn() throws {
     let child = try start("churn")
     let process = try LinuxProcess.inspect(child.pid)
-    for _ in 0..<100 {
+    for _ in 0..<200 {
       let window = try StopWindow(process: process, deadline: stopDeadline)
       #expect(window.notStopped.isEmpty && !window.isUnsettled)
-      #expect(window.threads.count >= 5)
+      #expect(window.threads.count >= 9)
       let states = try states(of: child.pid)
       #expect(states.allSatisfy { $0 == "t" })
       #expect(states.count == window.threads.count)
