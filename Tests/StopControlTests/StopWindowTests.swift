@@ -215,6 +215,23 @@ struct StopWindowTests {
     }
   }
 
+  @Test("an exec that comes while we attach to its process's threads does not wait for us for ever")
+  func execution() throws {
+    for round in 0..<200 {
+      let child = try start("ending", ["12", String(round * 7 % 1000), "exec"])
+      do {
+        let process = try LinuxProcess.inspect(child.pid)
+        while true {
+          let window = try StopWindow(process: process, deadline: stopDeadline)
+          _ = window.end()
+        }
+      } catch {
+        #expect(error is StopError || error is TargetError)
+      }
+      #expect(try child.waitForEnd(by: Deadline(in: patience)) == .exit(7))
+    }
+  }
+
   @Test("a process killed while it is stopped ends, and a stranger's death reaches its parent")
   func killed() throws {
     let child = try start("threads", ["10"])
