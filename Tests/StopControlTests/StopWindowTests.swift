@@ -218,7 +218,7 @@ struct StopWindowTests {
   @Test("an exec that comes while we attach to its process's threads does not wait for us for ever")
   func execution() throws {
     for round in 0..<200 {
-      let child = try start("ending", ["12", String(round * 7 % 1000), "exec"])
+      let child = try start("ending", ["40", String(round * 7 % 1000), "exec"])
       do {
         let process = try LinuxProcess.inspect(child.pid)
         while true {
