@@ -39,14 +39,14 @@ struct cpt_stop {
 };
 
 // Looks at one tracee without waiting. 0: nothing new. 1: it stopped, `stop` says why. 2: it is
-// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that no
-// child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which is us
-// (waitid(2) without WEXITED).
+// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that
+// no child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which
+// is us (waitid(2) without WEXITED).
 int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop);
 
 // Waits for a tracee that has ended, even one that another thread of ours attached to (waitid(2):
-// without __WNOTHREAD), and leaves its stops alone: those are reported for a tracee whether they were
-// asked for or not, so it is looked at first with WNOWAIT. 1: it had ended. 0: it lives.
+// without __WNOTHREAD), and leaves its stops alone: those are reported for a tracee whether they
+// were asked for or not, so it is looked at first with WNOWAIT. 1: it had ended. 0: it lives.
 int cpt_reap(int32_t tid);
 
 // Lets a stopped thread go, delivering `signal` if it is not 0. ptrace(2): only a signal that a

@@ -1,11 +1,12 @@
 // The way out of a deadlock between attaching and exec.
 //
-// When a thread calls exec, the kernel kills the others, and exec waits until each of those that are
-// traced has been waited for by its tracer. All that time it holds a lock which attaching to one more
-// thread of the process needs. So a tracer with one thread at a time in its hands, which is caught by
-// an exec half way through a process's threads, waits for exec, and exec for it, for ever (seen here
-// on Linux 6.18, more often than not in 200 programs of 40 threads that call exec). But the kernel lets any
-// thread of ours wait for the dead: hence a second one that does nothing else.
+// When a thread calls exec, the kernel kills the others, and exec waits until each of those that
+// are traced has been waited for by its tracer. All that time it holds a lock which attaching to
+// one more thread of the process needs. So a tracer with one thread at a time in its hands, which
+// is caught by an exec half way through a process's threads, waits for exec, and exec for it, for
+// ever (seen here on Linux 6.18, more often than not in 200 programs of 40 threads that call exec).
+// But the kernel lets any thread of ours wait for the dead: hence a second one that does nothing
+// else.
 
 import CPtrace
 import LinuxTarget

@@ -50,8 +50,8 @@ package struct StopWindow: ~Copyable {
   private let began: Int64
   private let deadline: Duration
 
-  /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as long
-  /// again for threads that they started meanwhile).
+  /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as
+  /// long again for threads that they started meanwhile).
   ///
   /// - Throws: `StopError`, after all threads that had been stopped were let go.
   package init(process: LinuxProcess, deadline: Duration) throws(StopError) {
