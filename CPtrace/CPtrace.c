@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -90,6 +91,16 @@ int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop) {
   stop->signal = WSTOPSIG(status);
   stop->event = status >> 16;
   return 1;
+}
+
+int cpt_reap(int32_t tid) {
+  siginfo_t info = {.si_pid = 0};
+  if (waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) < 0)
+    return -errno;
+  if (info.si_pid == 0 || info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED)
+    return 0;
+  // What has ended stays so until it is waited for.
+  return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) < 0 ? -errno : 1;
 }
 
 int cpt_detach(int32_t tid, int32_t signal) {
@@ -234,6 +245,10 @@ int64_t cpt_list_numbers(int fd, int32_t *numbers, size_t capacity) {
     }
   }
 }
+
+int cpt_make_event(void) { return (int)value_or_errno(eventfd(0, EFD_CLOEXEC)); }
+
+int cpt_raise_event(int fd) { return (int)value_or_errno(eventfd_write(fd, 1)); }
 
 int64_t cpt_now(void) {
   struct timespec now;

@@ -39,10 +39,15 @@ struct cpt_stop {
 };
 
 // Looks at one tracee without waiting. 0: nothing new. 1: it stopped, `stop` says why. 2: it is
-// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that no
-// child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which is us
-// (waitid(2) without WEXITED).
+// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that
+// no child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which
+// is us (waitid(2) without WEXITED).
 int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop);
+
+// Waits for a tracee that has ended, even one that another thread of ours attached to (waitid(2):
+// without __WNOTHREAD), and leaves its stops alone: those are reported for a tracee whether they
+// were asked for or not, so it is looked at first with WNOWAIT. 1: it had ended. 0: it lives.
+int cpt_reap(int32_t tid);
 
 // Lets a stopped thread go, delivering `signal` if it is not 0. ptrace(2): only a signal that a
 // signal-delivery-stop reported is delivered; ESRCH if the thread is not stopped.
@@ -82,7 +87,7 @@ int64_t cpt_gather_memory(int32_t pid, const uint64_t *addresses, size_t place_c
 // address space is gone.
 int64_t cpt_pread(int fd, void *buffer, size_t count, int64_t offset);
 
-// -- Files of /proc ------------------------------------------------------------------------------
+// -- Files of /proc, events, time -----------------------------------------------------------------
 
 // open(2) for reading, closed on exec, never becoming our terminal.
 int cpt_open(const char *path);
@@ -100,6 +105,10 @@ int64_t cpt_owner(const char *path);
 // beginning and returns how many there are; the first `capacity` are stored. getdents64(2) because
 // readdir(3) allocates.
 int64_t cpt_list_numbers(int fd, int32_t *numbers, size_t capacity);
+
+// eventfd(2): a descriptor that becomes readable for good with cpt_raise_event.
+int cpt_make_event(void);
+int cpt_raise_event(int fd);
 
 // Nanoseconds of clock_gettime(2)'s CLOCK_MONOTONIC.
 int64_t cpt_now(void);

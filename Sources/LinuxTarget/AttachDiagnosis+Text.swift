@@ -32,8 +32,8 @@ extension AttachDiagnosis {
     case .notDumpable:
       return "\(name) is not dumpable: it has forbidden others of its user to look at it"
     case .moreCapabilities(let missing):
-      return "\(name) holds capabilities that this tool lacks "
-        + "(0x\(String(missing, radix: 16))), among them none to attach"
+      return "\(name) holds capabilities (0x\(String(missing, radix: 16))) that this tool lacks, "
+        + "and this tool runs without CAP_SYS_PTRACE"
     case .yama(let level):
       return yamaFact(name, level)
     case .securityModule(let theirs, let own):

@@ -57,7 +57,8 @@ extension LinuxProcess {
 
 /// Choosing processes from a list.
 package enum SourceResolution {
-  /// Those in whose command name, or in the file name that they were started by, `pattern` is found.
+  /// Those in whose command name, or in the file name that they were started by, `pattern` is
+  /// found.
   package static func named(
     _ pattern: Regex<AnyRegexOutput>, in listings: [ProcessListing]
   ) -> [ProcessListing] {

@@ -46,17 +46,20 @@ package struct StopWindow: ~Copyable {
   package let isUnsettled: Bool
 
   private var stopper: ThreadStopper
+  private let execGuard: ExecGuard
   private let began: Int64
   private let deadline: Duration
 
-  /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as long
-  /// again for threads that they started meanwhile).
+  /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as
+  /// long again for threads that they started meanwhile).
   ///
   /// - Throws: `StopError`, after all threads that had been stopped were let go.
   package init(process: LinuxProcess, deadline: Duration) throws(StopError) {
     var stopper = try ThreadStopper(process)
     var threads: [ThreadState] = []
     threads.reserveCapacity(process.threadCount * 2)
+    // It also takes care of exec while the last new threads are attached to, and ends with us.
+    let execGuard = ExecGuard(pid: process.pid, taskPath: stopper.taskPath)
     for _ in 0..<Self.rounds where try stopper.attachToNewThreads() == 0 { break }
     // From now on its id cannot become another's, but it may have until now.
     guard !stopper.tracees.isEmpty, process.isStillTheSame() else {
@@ -66,6 +69,7 @@ package struct StopWindow: ~Copyable {
     // From here the target is held up.
     let began = cpt_now()
     let isUnsettled = try Self.stopAll(&stopper, patience: deadline.wholeNanoseconds)
+    execGuard.dismiss()
     var notStopped: [UnstoppedThread] = []
     var unreadable: [Int32] = []
     var isAlive = false
@@ -90,6 +94,7 @@ package struct StopWindow: ~Copyable {
     self.unreadable = unreadable
     self.isUnsettled = isUnsettled
     self.stopper = stopper
+    self.execGuard = execGuard
     self.began = began
     self.deadline = deadline
   }

@@ -40,8 +40,9 @@ struct ThreadStopper: ~Copyable {
   let pid: Int32
   /// The threads in the order in which they were found.
   private(set) var tracees: [Tracee] = []
+  /// The directory of its threads in `/proc`.
+  let taskPath: String
   private let tasks: OwnedDescriptor
-  private let taskPath: String
   private let proc: ProcFileSystem
   private let isOurChild: Bool
   private var known: Set<Int32> = []

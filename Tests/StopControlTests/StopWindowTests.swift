@@ -144,10 +144,10 @@ struct StopWindowTests {
   func churn() throws {
     let child = try start("churn")
     let process = try LinuxProcess.inspect(child.pid)
-    for _ in 0..<100 {
+    for _ in 0..<200 {
       let window = try StopWindow(process: process, deadline: stopDeadline)
       #expect(window.notStopped.isEmpty && !window.isUnsettled)
-      #expect(window.threads.count >= 5)
+      #expect(window.threads.count >= 9)
       let states = try states(of: child.pid)
       #expect(states.allSatisfy { $0 == "t" })
       #expect(states.count == window.threads.count)
@@ -210,6 +210,23 @@ struct StopWindowTests {
         case .zombie, .ended: break
         default: Issue.record("unexpected: \(error)")
         }
+      }
+      #expect(try child.waitForEnd(by: Deadline(in: patience)) == .exit(7))
+    }
+  }
+
+  @Test("an exec that comes while we attach to its process's threads does not wait for us for ever")
+  func execution() throws {
+    for round in 0..<200 {
+      let child = try start("ending", ["40", String(round * 7 % 1000), "exec"])
+      do {
+        let process = try LinuxProcess.inspect(child.pid)
+        while true {
+          let window = try StopWindow(process: process, deadline: stopDeadline)
+          _ = window.end()
+        }
+      } catch {
+        #expect(error is StopError || error is TargetError)
       }
       #expect(try child.waitForEnd(by: Deadline(in: patience)) == .exit(7))
     }

@@ -30,7 +30,8 @@ static int call_nanosleep(void) {
 
 static int call_futex(void) {
   long result = syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0);
-  return result < 0 ? errno : 0;
+  // A call that was restarted after the word had changed says so instead of waiting.
+  return result < 0 && errno != EAGAIN ? errno : 0;
 }
 
 static int call_poll(void) {

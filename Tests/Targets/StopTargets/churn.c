@@ -1,4 +1,4 @@
-// Starts and ends short threads all the time, from four threads; answers a line with how many.
+// Starts and ends short threads all the time, from eight threads; answers a line with how many.
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -7,7 +7,8 @@
 static atomic_ulong total;
 
 static void *brief(void *argument) {
-  usleep(50);
+  // Long enough to be seen running by a test that failed to stop it.
+  usleep(2000);
   return argument;
 }
 
@@ -25,7 +26,7 @@ static void *work(void *argument) {
 }
 
 int main(void) {
-  for (int i = 0; i < 4; i++) {
+  for (int i = 0; i < 8; i++) {
     pthread_t thread;
     if (pthread_create(&thread, NULL, work, NULL) != 0)
       return 1;
