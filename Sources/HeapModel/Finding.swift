@@ -16,7 +16,7 @@ package struct Finding: Hashable, Sendable {
     case arenaDamage = "arena_damage"
     /// A thread whose registers could not be read, so that its tcache is unknown.
     case threadUnknown = "thread_unknown"
-    /// A thread that did not stop within its deadline.
+    /// A thread that did not stop within its deadline, so that its tcache is unknown.
     case threadNotStopped = "thread_not_stopped"
     /// Mmapped chunks whose number or bytes differ from glibc's own count.
     case mmapMismatch = "mmap_mismatch"
@@ -46,10 +46,10 @@ package struct Finding: Hashable, Sendable {
   /// Whether the result lacks something because of it, so that the run ends with exit code 2.
   package var meansIncomplete: Bool {
     switch kind {
-    case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .mmapMismatch,
-      .limitReached:
+    case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .threadNotStopped,
+      .mmapMismatch, .limitReached:
       true
-    case .inTransit, .threadNotStopped, .allocator:
+    case .inTransit, .allocator:
       false
     }
   }

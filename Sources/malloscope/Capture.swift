@@ -64,7 +64,7 @@ private func captureWhileItLives(
 
   let stopped = try TracerThread.run { () throws(Failure) -> StoppedCapture in
     try StoppedCapture(
-      process, target.instance, reader: reader, options: options, hints: hints,
+      process, target, reader: reader, options: options, hints: hints,
       wantsResidency: request.wantsResidency)
   }
   var snapshot = stopped.heap.snapshot()
@@ -103,7 +103,7 @@ private struct StoppedCapture {
   ///
   /// - Throws: a failure, after the target was let go.
   init(
-    _ process: LinuxProcess, _ instance: MallocInstance, reader: LiveMemoryReader,
+    _ process: LinuxProcess, _ target: MallocTarget, reader: LiveMemoryReader,
     options: WalkOptions, hints: HeapHints, wantsResidency: Bool
   ) throws(Failure) {
     let copiedBefore = reader.copiedBytes
@@ -111,9 +111,15 @@ private struct StoppedCapture {
     let window = try stop(process)
     let threads = window.threads
     let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
+    guard target.isMapped(in: mappings) else {
+      throw Failure(
+        code: .noInput,
+        fact: "process \(process.pid) started another program while it was being looked at",
+        hints: ["run malloscope again"])
+    }
     do throws(ReadFault) {
       heap = try HeapWalk.collect(
-        of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
+        of: target.instance, reader: reader, mappings: mappings, threads: threads, options: options,
         hints: hints, buffers: buffers)
     } catch {
       throw Failure(error, pid: process.pid)
@@ -136,7 +142,7 @@ private struct StoppedCapture {
 /// - Throws: a failure that says why attaching is not possible.
 private func stop(_ process: LinuxProcess) throws(Failure) -> StopWindow {
   do throws(StopError) {
-    return try StopWindow(process: process, deadline: .milliseconds(250))
+    return try StopWindow(process: process, deadline: .milliseconds(100))
   } catch {
     throw Failure(error, process: process)
   }

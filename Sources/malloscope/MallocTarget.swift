@@ -12,6 +12,15 @@ struct MallocTarget {
   var instance: MallocInstance
   /// What has to be said about it.
   var findings: [Finding] = []
+  /// The mapping that holds its main arena.
+  private let mapping: MemoryMapping?
+
+  /// Whether it is still where it was; it is not if the process has executed another program.
+  func isMapped(in mappings: [MemoryMapping]) -> Bool {
+    guard let mapping else { return true }
+    let now = mappings.first { $0.range.contains(instance.mainArena) }
+    return now?.inode == mapping.inode && now?.fileOffset == mapping.fileOffset
+  }
 
   /// Finds it in the files that `mappings` name; of several copies, the first that holds memory.
   ///
@@ -31,7 +40,9 @@ struct MallocTarget {
       for instance in instances where try HeapWalk.hasMemory(instance, reader: reader) {
         used.append(instance)
       }
-      instance = used.first ?? instances[0]
+      let instance = used.first ?? instances[0]
+      self.instance = instance
+      mapping = mappings.first { $0.range.contains(instance.mainArena) }
       if used.count > 1 {
         findings.append(
           Finding(

@@ -109,6 +109,10 @@ struct BadTargetTests {
     let run = try runAsNobody(["\(program.pid)"])
     #expect(run.exitCode == 77, "\(run.error)")
     #expect(run.output == "")
+    // Whether a container is in play changes the words, not that both sides are named.
+    #expect(run.error.contains("process \(program.pid) (HeapScenario)"), "\(run.error)")
+    #expect(run.error.contains("uid "), "\(run.error)")
+    #expect(run.error.contains("\n  hint: "), "\(run.error)")
     #expect(status(program.pid, "TracerPid") == "0")
   }
 

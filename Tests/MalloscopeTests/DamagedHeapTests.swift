@@ -19,12 +19,12 @@ struct DamagedHeapTests {
     "one damaged place is one finding, and the blocks around it are right",
     arguments: [
       Damage(kind: "header", finding: "chain_break", blocksLost: 1),
-      // A size that is too large swallows the blocks behind: 4,656 bytes of at most 816 each and more.
-      Damage(kind: "size", finding: "chain_break", blocksLost: 25),
+      // A size that is too large would swallow the blocks behind, were they not seen inside of it.
+      Damage(kind: "size", finding: "chain_break", blocksLost: 0),
       Damage(kind: "tcache", finding: "list_damage", blocksLost: 0),
       Damage(kind: "bin", finding: "list_damage", blocksLost: 0),
       // Where top ends is told by the arena; its own size is not needed.
-      Damage(kind: "top", finding: "in_transit", code: 0, blocksLost: 0),
+      Damage(kind: "top", finding: "arena_damage", blocksLost: 0),
     ])
   func oneWord(damage: Damage) throws {
     let program = try TargetProgram(scenario: "damaged", [damage.kind])
@@ -33,12 +33,9 @@ struct DamagedHeapTests {
     #expect(document.findings.map(\.kind) == [damage.finding])
     let first = try #require(oracle.damage.first)
     let place = try #require(document.findings.first?.address.flatMap(address))
-    // A bin that leads astray is reported by where it leads, all else by where it is.
-    let isNear = place.bits &- first.bits &+ 16 <= 8192
-    #expect(
-      isNear || document.findings[0].detail.contains("leads to \(place)"),
-      "\(document.findings[0]) for damage at \(first)")
-    #expect((document.coverage < 1) == (damage.finding == "chain_break"))
+    let distance = max(place.bits, first.bits) - min(place.bits, first.bits)
+    #expect(distance <= 8192, "\(document.findings[0]) for damage at \(first)")
+    #expect((document.coverage < 1) == (damage.kind == "header"))
     let wrong = try wrongBlocks(oracle, reportedChunks(program.pid, code: damage.code))
     #expect(wrong <= damage.blocksLost)
     #expect(try program.close() == .exit(0))
@@ -65,28 +62,11 @@ struct DamagedHeapTests {
     }
     let run = try ToolRun(["chunks", "\(program.pid)", "--format", "csv"], within: .seconds(20))
     let wrong = try wrongBlocks(oracle, chunkRows(run.output))
-    #expect(wrong <= oracle.live.count / 4, "\(wrong) of \(oracle.live.count) blocks are wrong")
+    #expect(wrong <= oracle.live.count / 10, "\(wrong) of \(oracle.live.count) blocks are wrong")
     #expect(try program.close() == .exit(0))
   }
 
   private func address(_ text: String) -> RemoteAddress? {
     UInt64(text.dropFirst(2), radix: 16).map(RemoteAddress.init)
-  }
-
-  @Test("one wrong size costs the block that has it, not those that it swallows")
-  func sizeDamage() throws {
-    let program = try TargetProgram(scenario: "damaged", ["size"])
-    let oracle = try program.waitForOracle()
-    #expect(try wrongBlocks(oracle, reportedChunks(program.pid, code: 2)) == 0)
-  }
-
-  @Test(
-    "of the blocks whose size was not overwritten, 9 of 10 are right after 2,000 random words",
-    arguments: 1...20)
-  func randomDamage(seed: Int) throws {
-    let program = try TargetProgram(scenario: "damaged", ["random", "\(seed)"])
-    let oracle = try program.waitForOracle()
-    let wrong = try wrongBlocks(oracle, reportedChunks(program.pid, code: 2))
-    #expect(wrong <= oracle.live.count / 10, "\(wrong) of \(oracle.live.count) are wrong")
   }
 }

@@ -134,7 +134,8 @@ struct HarmTests {
     let program = try TargetProgram(scenario: "vfork")
     try program.waitReady()
     let run = try ToolRun(["\(program.pid)", "--json"], within: .seconds(10))
-    #expect(run.exitCode == 0, "\(run.error)")
+    // What that thread caches is not known.
+    #expect(run.exitCode == 2, "\(run.error)")
     let document = try HeapDocument(run.output)
     #expect(document.findings.map(\.kind) == ["thread_not_stopped"])
     #expect(try program.close() == .exit(0))
@@ -148,7 +149,11 @@ struct HarmTests {
   }
 
   private func isStopped(_ program: TargetProgram, by tool: ChildProcess) -> Bool {
-    status(program.pid, "State") == "t" && status(program.pid, "TracerPid") == "\(tool.pid)"
+    // The tracer is a thread of the tool's own.
+    guard status(program.pid, "State") == "t",
+      let tracer = Int32(status(program.pid, "TracerPid")), tracer > 0
+    else { return false }
+    return status(tracer, "Tgid") == "\(tool.pid)"
   }
 
   /// The target is traced by nobody, not stopped, and answers.
