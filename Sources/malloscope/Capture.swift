@@ -33,10 +33,10 @@ func capture(
     return try captureWhileItLives(process, request)
   } catch {
     // A process on its way out loses its files, its maps and its memory, one after the other.
-    if error.code == .unsupported || error.code == .inputOutput, !process.isStillTheSame() {
-      throw Failure(TargetError.ended(pid: process.pid))
-    }
-    throw error
+    guard error.code == .unsupported || error.code == .inputOutput else { throw error }
+    let hasMemory = (try? process.mappings())?.isEmpty == false
+    if hasMemory, process.isStillTheSame() { throw error }
+    throw Failure(TargetError.ended(pid: process.pid))
   }
 }
 

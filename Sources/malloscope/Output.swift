@@ -72,6 +72,11 @@ struct Output: ~Copyable, ByteSink {
   }
 
   private func failed(_ number: Int32) -> Failure {
+    if number == EPIPE {
+      // The reader has gone, and whoever started us ignores SIGPIPE: end as without that.
+      signal(SIGPIPE, SIG_DFL)
+      raise(SIGPIPE)
+    }
     if let path, wasMadeByUs { unlink(path) }
     return Failure(
       code: .inputOutput,
