@@ -52,15 +52,11 @@ struct Window: ~Copyable {
     count = 0
     guard limit > base else { return false }
     let wanted = min(UInt64(nextLength), limit &- base)
-    let start = RemoteAddress(base)
-    let filled: Int
     do {
-      var span = buffer.prefix(Int(wanted))
-      filled = try reader.read(at: start, into: &span)
+      count = try buffer.fill(Int(wanted), from: RemoteAddress(base), of: reader)
     } catch .unmapped {
       return false
     }
-    count = filled
     return holds(address, byteCount)
   }
 
