@@ -59,7 +59,8 @@ struct ChurnReportTests {
     tally.differences[difference, default: 0] += 1
     // While it fills its cache, a thread has taken two chunks out of the bins and put away neither.
     let report = "run \(number) is off by \(difference): \(document.findings.map(\.detail))"
-    if difference != 0, document.findings.isEmpty {
+    // The program itself holds one block more for a moment.
+    if abs(difference) > threads, document.findings.isEmpty {
       tally.broken.append("run \(number) is off by \(difference) and names nothing")
     }
     if abs(difference) > threads { tally.far.append(report) }
