@@ -237,7 +237,8 @@ package struct HeapWalk: ~Copyable {
     }
     for (index, arena) in arenas.enumerated() where arena.isLocked {
       log.add(
-        .inTransit, at: arena.address.bits, "arena \(index) was locked: a thread was changing it, and what it had in its hands counts as "
+        .inTransit, at: arena.address.bits,
+        "arena \(index) was locked: a thread was changing it, and what it had in its hands counts as "
           + "in use")
     }
   }

@@ -129,7 +129,8 @@ private struct StoppedCapture {
     let buffers = WalkBuffers()
     var stops = Stops()
     var window = try stop(process)
-    while stops.count < Self.retries, try Self.isBadMoment(process, target, reader, window.threads) {
+    while stops.count < Self.retries, try Self.isBadMoment(process, target, reader, window.threads)
+    {
       stops.add(window.end())
       cpt_pause(Self.respite)
       window = try stop(process)
