@@ -12,7 +12,7 @@ package struct TargetFiles: Sendable {
   package struct OpenedFile: ~Copyable {
     /// The open file.
     package let descriptor: OwnedDescriptor
-    /// The path that led to it, such as `/proc/1/map_files/...` or `/proc/1/root/lib/...`.
+    /// The path that led to it, through the kernel's links or by its name.
     package let path: String
   }
 

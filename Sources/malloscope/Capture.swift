@@ -24,13 +24,24 @@ struct CaptureRequest {
 ///
 /// Everything that can be known before is known before: which files are mapped, where malloc is, where
 /// its mmapped chunks were a moment ago. In the stop, the memory is read and walked; afterwards
-/// everything else is done.
+/// everything else is done. A process that is just starting a program is given two more tries.
 ///
 /// - Throws: a failure; the target runs on in any case.
 func capture(
   _ process: LinuxProcess, _ request: CaptureRequest
 ) throws(Failure) -> HeapReport {
+  if process.requestedID != process.pid, !request.isQuiet {
+    StandardError.write(
+      "note: \(process.requestedID) is a thread of process \(process.pid); showing the process")
+  }
   do throws(Failure) {
+    for _ in 1..<3 {
+      do throws(Failure) {
+        return try captureWhileItLives(process, request)
+      } catch  where error.isTransient {
+        cpt_pause(5_000_000)
+      }
+    }
     return try captureWhileItLives(process, request)
   } catch {
     // A process on its way out loses its files, its maps and its memory, one after the other.
@@ -46,10 +57,6 @@ private func captureWhileItLives(
 ) throws(Failure) -> HeapReport {
   let clock = ContinuousClock()
   let start = clock.now
-  if process.requestedID != process.pid, !request.isQuiet {
-    StandardError.write(
-      "note: \(process.requestedID) is a thread of process \(process.pid); showing the process")
-  }
   let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
   let target = try MallocTarget(process, mappings: mappings, reader: reader)
@@ -141,7 +148,7 @@ private struct StoppedCapture {
       throw Failure(
         code: .noInput,
         fact: "process \(process.pid) started another program while it was being looked at",
-        hints: ["run malloscope again"])
+        hints: ["run malloscope again"], isTransient: true)
     }
     do throws(ReadFault) {
       heap = try HeapWalk.collect(

@@ -27,6 +27,8 @@ struct Failure: Error {
   var fact: String
   /// At most three actions.
   var hints: [String] = []
+  /// Whether another try a moment later may succeed: the process was starting a program.
+  var isTransient = false
 
   /// Writes it to standard error.
   func print() {
@@ -98,7 +100,8 @@ extension Failure {
         code: .unsupported,
         fact: "found no glibc malloc in process \(pid): no main_arena in "
           + (paths.isEmpty ? "any mapped file" : paths.joined(separator: ", ")),
-        hints: ["malloscope reads the heaps of glibc 2.17 to 2.44; report this if it is one"])
+        hints: ["malloscope reads the heaps of glibc 2.17 to 2.44; report this if it is one"],
+        isTransient: true)
     case .ambiguousArena(let path, let count):
       self.init(
         code: .unsupported,
