@@ -94,6 +94,8 @@ package struct HeapWalk: ~Copyable {
     window = buffers.window
     probe = buffers.probe
     sizes = buffers.sizes
+    window.pageSize = max(4096, options.pageSize)
+    probe.pageSize = window.pageSize
     marks = Marks([], duplicates: &duplicateMarks)
   }
 

@@ -10,8 +10,9 @@ import RemoteMemory
 struct Window: ~Copyable {
   private static let smallest = 16 << 10
   private static let largest = 512 << 10
-  private static let pageSize: UInt64 = 4096
 
+  /// The target's page size in bytes.
+  var pageSize: UInt64 = 4096
   private var buffer: PageBuffer
   private var nextLength: Int
   /// Where the bytes lie in the target.
@@ -46,18 +47,31 @@ struct Window: ~Copyable {
     to address: UInt64, holding byteCount: UInt64, limit: UInt64, reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
     let end = base &+ UInt64(count)
-    let isSequential = count > 0 && address <= end &+ Self.pageSize && address >= base
+    let isSequential = count > 0 && address <= end &+ pageSize && address >= base
     nextLength = isSequential ? min(nextLength * 2, buffer.byteCount) : Self.smallest
-    base = address & ~(Self.pageSize &- 1)
+    base = address & ~(pageSize &- 1)
     count = 0
     guard limit > base else { return false }
-    let wanted = min(UInt64(nextLength), limit &- base)
+    let wanted = touched(min(UInt64(max(nextLength, Int(clamping: pageSize))), limit &- base), reader)
+    guard wanted > 0 else { return false }
     do {
       count = try buffer.fill(Int(wanted), from: RemoteAddress(base), of: reader)
     } catch .unmapped {
       return false
     }
     return holds(address, byteCount)
+  }
+
+  /// How many of `byteCount` bytes from `base` on lie before a page that was never touched: reading
+  /// such a page would enter it into the target's page tables for good.
+  private func touched(_ byteCount: UInt64, _ reader: any MemoryReader) -> UInt64 {
+    let bounded = min(byteCount, UInt64(buffer.byteCount))
+    let pages = Int(clamping: (bounded &+ pageSize &- 1) / pageSize)
+    guard
+      let touched = reader.touchedPrefix(
+        from: RemoteAddress(base), count: pages, pageSize: pageSize)
+    else { return bounded }
+    return min(bounded, UInt64(touched) &* pageSize)
   }
 
   /// The word at `address`, if it is inside.

@@ -76,6 +76,8 @@ package struct HistogramTable: Sendable {
   package var rest: HistogramRow?
   /// The sum of all rows.
   package var total: HistogramRow
+  /// The largest number of bytes in use of any row, shown or not.
+  package var largestInUseBytes: UInt64
 
   /// Groups `sizes` (ascending), sorts the rows, and keeps the first `limit` of them.
   ///
@@ -93,6 +95,7 @@ package struct HistogramTable: Sendable {
     rows = Array(all.prefix(shown))
     omittedRows = all.count - shown
     rest = Self.sum(all.dropFirst(shown))
+    largestInUseBytes = all.map(\.inUse.bytes).max() ?? 0
     total = Self.sum(all[...]) ?? HistogramRow(sizes: 0...0)
   }
 

@@ -30,6 +30,7 @@ package final class LiveMemoryReader: MemoryReader {
   private let memoryFile: Int32
   /// The open page map, or minus the errno of opening it.
   private let pageMap: Int32
+  private var pageMapEntries = [UInt64](repeating: 0, count: 256)
   private let mayChange: Bool
   private var hasChanged = false
   /// The way that is used at the moment.
@@ -120,14 +121,28 @@ package final class LiveMemoryReader: MemoryReader {
   package func touchedPages(
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> [Bool]? {
-    guard pageMap >= 0, pageSize > 0, address.bits <= Int64.max else { return nil }
-    var entries = [UInt64](repeating: 0, count: count)
-    let offset = Int64(address.bits / pageSize) * 8
-    let read = unsafe entries.withUnsafeMutableBytes { bytes in
-      unsafe cpt_pread(pageMap, bytes.baseAddress, bytes.count, offset)
+    guard readPageMap(from: address, count: count, pageSize: pageSize) else { return nil }
+    return pageMapEntries[..<count].map { $0 & PageMap.touched != 0 }
+  }
+
+  package func touchedPrefix(
+    from address: RemoteAddress, count: Int, pageSize: UInt64
+  ) -> Int? {
+    guard readPageMap(from: address, count: count, pageSize: pageSize) else { return nil }
+    return pageMapEntries[..<count].firstIndex { $0 & PageMap.touched == 0 } ?? count
+  }
+
+  /// Reads the page map's entries for `count` pages into the front of `pageMapEntries`.
+  private func readPageMap(from address: RemoteAddress, count: Int, pageSize: UInt64) -> Bool {
+    guard pageMap >= 0, pageSize > 0, count > 0, address.bits <= Int64.max else { return false }
+    if pageMapEntries.count < count {
+      pageMapEntries += [UInt64](repeating: 0, count: count - pageMapEntries.count)
     }
-    guard read == count * 8 else { return nil }
-    return entries.map { $0 & PageMap.touched != 0 }
+    let offset = Int64(address.bits / pageSize) * 8
+    let read = unsafe pageMapEntries.withUnsafeMutableBytes { bytes in
+      unsafe cpt_pread(pageMap, bytes.baseAddress, count * 8, offset)
+    }
+    return read == count * 8
   }
 
   /// Copies a run of places in one system call and returns the number of bytes.

@@ -35,6 +35,10 @@ package protocol MemoryReader {
   /// Reading a page that was never touched makes the kernel enter it into the target's page tables,
   /// so a search through memory asks first.
   func touchedPages(from address: RemoteAddress, count: Int, pageSize: UInt64) -> [Bool]?
+
+  /// How many of `count` pages from `address` on were touched up to the first that was not, nil if
+  /// that cannot be told.
+  func touchedPrefix(from address: RemoteAddress, count: Int, pageSize: UInt64) -> Int?
 }
 
 /// Words read from many places at once.
@@ -69,6 +73,13 @@ extension MemoryReader {
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> [Bool]? {
     nil
+  }
+
+  /// Looks at the pages one by one; a reader that can do better replaces this.
+  package func touchedPrefix(
+    from address: RemoteAddress, count: Int, pageSize: UInt64
+  ) -> Int? {
+    touchedPages(from: address, count: count, pageSize: pageSize)?.prefix { $0 }.count
   }
 
   /// Reads place by place; a reader that can do it in one call replaces this.

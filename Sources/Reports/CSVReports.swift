@@ -8,32 +8,32 @@ package import HeapModel
 /// Lines end in a line feed alone. No field can hold a comma, a quote or a line break, so none is
 /// quoted.
 package enum CSVReports {
-  /// Writes every exact size, ascending.
+  /// Writes every exact size, in the options' order and at most their limit.
   ///
   /// - Throws: what the sink throws.
   package static func writeHistogram<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, to sink: inout Sink
+    _ report: HeapReport, options: ReportOptions = ReportOptions(), to sink: inout Sink
   ) throws(Sink.Failure) {
+    let table = HistogramTable(
+      report.snapshot.sizes, grouping: .exact, order: options.order, limit: options.limit)
     var buffer = OutputBuffer()
     buffer.append("size,in_use_chunks,in_use_bytes,free_chunks,free_bytes,")
     buffer.append("cached_chunks,cached_bytes\n")
-    for size in report.snapshot.sizes {
-      buffer.append(decimal: size.size)
-      buffer.append(fields: Tally(count: size.inUse, bytes: size.inUseBytes))
-      buffer.append(fields: Tally(count: size.free, bytes: size.freeBytes))
-      buffer.append(fields: Tally(count: size.cached, bytes: size.cachedBytes))
+    for row in table.rows {
+      buffer.append(decimal: row.sizes.lowerBound)
+      for tally in [row.inUse, row.free, row.cached] { buffer.append(fields: tally) }
       buffer.append(UInt8(ascii: "\n"))
       try buffer.drainIfFull(into: &sink)
     }
     try buffer.drain(into: &sink)
   }
 
-  /// Writes the arenas in ring order and then the mmapped chunks as `mmap`; a field is empty where
-  /// nothing is known or nothing can be.
+  /// Writes the arenas in ring order, at most the options' limit, and then the mmapped chunks as
+  /// `mmap`; a field is empty where nothing is known or nothing can be.
   ///
   /// - Throws: what the sink throws.
   package static func writeArenas<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, to sink: inout Sink
+    _ report: HeapReport, options: ReportOptions = ReportOptions(), to sink: inout Sink
   ) throws(Sink.Failure) {
     let snapshot = report.snapshot
     let usage = report.residency.map { PageUsage(snapshot, residency: $0) }
@@ -41,7 +41,7 @@ package enum CSVReports {
     buffer.append("arena,kind,address,heaps,system_bytes,in_use_chunks,in_use_bytes,free_chunks,")
     buffer.append("free_bytes,cached_chunks,cached_bytes,top_bytes,resident_bytes,")
     buffer.append("trimmable_bytes,pinned_bytes,attached_threads\n")
-    for (position, arena) in snapshot.arenas.enumerated() {
+    for (position, arena) in snapshot.arenas.enumerated().prefix(options.limit ?? .max) {
       buffer.append(decimal: arena.index)
       buffer.append(",\(arena.kind.rawValue),\(arena.address),\(arena.segments.count),")
       buffer.append(decimal: arena.systemBytes)

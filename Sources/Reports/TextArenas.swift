@@ -50,12 +50,16 @@ package enum TextArenas {
       cells.append(.init(threads, tone))
       table.add(cells)
     }
-    for (position, arena) in snapshot.arenas.enumerated() {
+    let limit = page.options.limit ?? .max
+    for (position, arena) in snapshot.arenas.enumerated().prefix(limit) {
       add(
         arena.label, system: arena.systemBytes, inUse: arena.inUse, free: arena.free,
         cached: arena.cached, top: arena.topBytes, pages: usage?.arenas[position],
         threads: arena.attachedThreads.map { Figures.grouped($0) } ?? "?")
       if page.options.isVerbose { addPlaces(of: arena, report, page, to: &table) }
+    }
+    if snapshot.arenas.count > limit {
+      table.note(page.toned("\(Figures.grouped(snapshot.arenas.count - limit)) more", .faint))
     }
     add(
       "mmap", system: snapshot.mmapped.bytes, inUse: snapshot.mmapped, free: Tally(),

@@ -38,6 +38,7 @@ package enum TextChunks {
     foot.line(
       foot.toned("\(counted(accepted.count, "chunk")), \(foot.bytes(accepted.bytes))", .strong)
         + (hidden > 0 ? "; \(Figures.grouped(hidden)) of them not shown" : ""))
+    foot.addCapture(report)
     foot.addFindings(report.snapshot)
     try foot.write(to: &sink)
   }

@@ -28,7 +28,7 @@ extension TextPage {
   mutating func addTotals(_ report: HeapReport) {
     let snapshot = report.snapshot
     let inUse = snapshot.inUse
-    let figures = [inUse.bytes, snapshot.free.bytes].map(bytes)
+    let figures = [inUse.bytes, snapshot.free.bytes, snapshot.cached.bytes].map(bytes)
     let width = figures.map(\.count).max() ?? 0
     var held = ["\(figures[0].aligned(right: width)) in \(counted(inUse.count, "chunk"))"]
     if snapshot.mmapped.count > 0 {
@@ -38,20 +38,23 @@ extension TextPage {
     }
     paragraph(label: "in use   ", labelTone: .faint, held)
 
-    var idle = [
-      "\(figures[1].aligned(right: width)) in \(counted(snapshot.free.count, "chunk"))",
-      "\(bytes(snapshot.cached.bytes)) cached in \(Figures.grouped(snapshot.cached.count))",
-      "\(bytes(snapshot.topBytes)) top",
-    ]
+    var idle = ["\(figures[1].aligned(right: width)) in \(counted(snapshot.free.count, "chunk"))"]
     if let fragmentation = snapshot.fragmentation {
       idle.append("fragmentation \(Figures.percent(fragmentation))")
     }
     paragraph(label: "free     ", labelTone: .faint, idle)
+    paragraph(
+      label: "cached   ", labelTone: .faint,
+      [
+        "\(figures[2].aligned(right: width)) in \(counted(snapshot.cached.count, "chunk"))",
+        "top \(bytes(snapshot.topBytes))",
+      ])
     addCapture(report)
     if options.isVerbose { addInternals(snapshot) }
   }
 
-  private mutating func addCapture(_ report: HeapReport) {
+  /// Appends how long the target was stopped, and for what.
+  mutating func addCapture(_ report: HeapReport) {
     let capture = report.capture
     var pieces = [Figures.duration(capture.longestStop)]
     if capture.stops != 1 {

@@ -77,7 +77,7 @@ package enum TextHistogram {
         + (bar == nil ? [] : [("", .left)]) + [("free", .right), ("cached", .right)],
       minimumWidths: bar.map { [4: $0] } ?? [:])
     let total = table.total.inUse.bytes
-    let largest = table.rows.map(\.inUse.bytes).max() ?? 0
+    let largest = table.largestInUseBytes
     func add(_ label: String, _ row: HistogramRow, tone: Tone, drawsBar: Bool) {
       let isEmpty = row.inUse.count == 0
       var cells: [TextTable.Cell] = [

@@ -24,7 +24,7 @@ struct ArenasCommand: ParsableCommand {
       switch show.chosenFormat {
       case .text: try TextArenas.write(report, options: show.reportOptions(), to: &output)
       case .json: try JSONReports.writeArenas(report, tool: .malloscope, to: &output)
-      case .csv: try CSVReports.writeArenas(report, to: &output)
+      case .csv: try CSVReports.writeArenas(report, options: show.reportOptions(), to: &output)
       }
     }
   }

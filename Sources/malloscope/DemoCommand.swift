@@ -17,7 +17,12 @@ struct DemoCommand: ParsableCommand {
 
   @OptionGroup var show: ShowOptions
 
+  func validate() throws {
+    if show.arena != nil { throw ValidationError("the demo shows its whole heap: no --arena") }
+  }
+
   func run() throws {
+    var output = try Output(path: show.output, force: show.force)
     var child = try DemoChild()
     defer { child.end() }
     let planted = try child.waitUntilReady()
@@ -28,16 +33,20 @@ struct DemoCommand: ParsableCommand {
       throw Failure(error)
     }
     let report = try capture(process, CaptureRequest(show))
-    var output = try Output(path: show.output, force: show.force)
     switch show.chosenFormat {
     case .text:
       try TextHistogram.write(report, options: show.reportOptions(), to: &output)
-      if !show.quiet { try write(comparison(of: planted, with: report.snapshot), to: &output) }
+      try write(comparison(of: planted, with: report.snapshot), to: &output)
     case .json: try JSONReports.writeHistogram(report, tool: .malloscope, to: &output)
     case .csv: try CSVReports.writeHistogram(report, to: &output)
     }
     try output.close()
     try conclude(report, show)
+    guard planted.allSatisfy({ $0.isFound(in: report.snapshot) }) else {
+      throw Failure(
+        code: .internalError, fact: "what was found is not what the demo's program planted",
+        hints: ["report this with the output of: malloscope demo -v --bytes"])
+    }
   }
 
   private func write(_ lines: [String], to output: inout Output) throws(Failure) {
@@ -49,8 +58,8 @@ struct DemoCommand: ParsableCommand {
   private func comparison(of planted: [DemoPattern], with snapshot: HeapSnapshot) -> [String] {
     var lines = ["", "What the program says it holds, and what was found from outside:"]
     for pattern in planted {
-      let found = snapshot.sizes.first { $0.size == pattern.chunkSize }?.inUse ?? 0
-      let verdict = found == pattern.held ? "exact" : "differs"
+      let found = pattern.found(in: snapshot)
+      let verdict = pattern.isFound(in: snapshot) ? "exact" : "differs"
       lines.append(
         "  \(pattern.name): \(pattern.held) chunks of \(pattern.chunkSize) bytes; "
           + "found \(found) (\(verdict))")
@@ -78,6 +87,14 @@ struct DemoPattern {
     let bytes = UInt64(request)
     return bytes < 128 << 10 ? (bytes + 8 + 15) & ~15 : (bytes + 16 + 4095) & ~4095
   }
+
+  /// How many chunks of this size were found in use.
+  func found(in snapshot: HeapSnapshot) -> Int {
+    snapshot.sizes.first { $0.size == chunkSize }?.inUse ?? 0
+  }
+
+  /// Whether as many were found as are held.
+  func isFound(in snapshot: HeapSnapshot) -> Bool { found(in: snapshot) == held }
 
   /// What each of the threads does.
   static let all = [

@@ -163,6 +163,12 @@ extension Failure {
         code: .notPermitted,
         fact: "attaching to process \(process.pid) was refused (errno \(number))")
       explain(process.pid, errno: number)
+      // Another malloscope is gone in a moment.
+      let diagnosis = try? AttachDiagnosis.explain(process.pid, errno: number)
+      switch diagnosis?.cause {
+      case .traced, .unexplained: isTransient = true
+      default: break
+      }
     case .threadsUnreadable(let path, let number):
       self.init(
         code: .inputOutput, fact: "cannot list the threads in \(path) (errno \(number))")

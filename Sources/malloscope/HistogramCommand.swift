@@ -31,7 +31,8 @@ struct HistogramCommand: ParsableCommand {
         try TextHistogram.write(
           report, options: show.reportOptions(order: sort, isExact: exact), to: &output)
       case .json: try JSONReports.writeHistogram(report, tool: .malloscope, to: &output)
-      case .csv: try CSVReports.writeHistogram(report, to: &output)
+      case .csv:
+        try CSVReports.writeHistogram(report, options: show.reportOptions(order: sort), to: &output)
       }
     }
   }

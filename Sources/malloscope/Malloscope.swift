@@ -11,6 +11,7 @@ enum Malloscope {
     // and a target that we had stopped would wait with it.
     _ = cpt_reset_fatal_signals()
     _ = cpt_catch_interrupts()
+    occupyStandardDescriptors()
     do {
       var command = try MalloscopeCommand.parseAsRoot(nil)
       try command.run()
@@ -29,6 +30,15 @@ enum Malloscope {
     }
     let signal = cpt_interrupted()
     exit(signal == 0 ? 0 : Failure.Code.interrupted.rawValue)
+  }
+}
+
+/// Opens the standard descriptors that whoever started us has closed, so that no file of ours gets
+/// their numbers. Writing to the output still fails.
+private func occupyStandardDescriptors() {
+  for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
+    // The lowest free number is the one that is missing.
+    _ = open("/dev/null", descriptor == 1 ? O_RDONLY : O_RDWR)
   }
 }
 

@@ -1,5 +1,6 @@
 // Where the data goes: standard output or a file of the user's.
 
+import CPtrace
 import Glibc
 import Reports
 
@@ -9,6 +10,8 @@ struct Output: ~Copyable, ByteSink {
   /// The path of a file that we made, nil for standard output.
   private let path: String?
   private let wasMadeByUs: Bool
+  /// Whether what the file held before is still in it: it is kept until there is something to write.
+  private var holdsOldContents = true
 
   /// Standard output, or the file at `path`, which must not exist unless `force` is set.
   ///
@@ -21,7 +24,7 @@ struct Output: ~Copyable, ByteSink {
       return
     }
     var flags = O_WRONLY | O_CREAT | O_CLOEXEC
-    flags |= force ? O_TRUNC : O_EXCL
+    if !force { flags |= O_EXCL }
     let existed = access(path, F_OK) == 0
     let number = open(path, flags, 0o666)
     guard number >= 0 else {
@@ -30,6 +33,7 @@ struct Output: ~Copyable, ByteSink {
           code: .inputOutput, fact: "cannot write \(path): it exists",
           hints: ["add --force to overwrite it"])
       }
+      if errno == EINTR, cpt_interrupted() != 0 { throw Failure.interrupted }
       throw Failure(code: .inputOutput, fact: "cannot write \(path): \(Self.text(errno))")
     }
     descriptor = number
@@ -42,6 +46,7 @@ struct Output: ~Copyable, ByteSink {
   /// - Throws: a failure with the reason; a reader that has closed the pipe ends the process by
   ///   SIGPIPE, as it should.
   mutating func write(_ bytes: Span<UInt8>) throws(Failure) {
+    dropOldContents()
     var written = 0
     while written < bytes.count {
       let rest = bytes.extracting(written...)
@@ -61,7 +66,15 @@ struct Output: ~Copyable, ByteSink {
   /// - Throws: a failure if the data did not reach it.
   consuming func close() throws(Failure) {
     guard path != nil else { return }
+    dropOldContents()
     if Glibc.close(descriptor) != 0 { throw failed(errno) }
+  }
+
+  private mutating func dropOldContents() {
+    guard holdsOldContents, path != nil else { return }
+    holdsOldContents = false
+    // A pipe or a device has none and says so.
+    _ = ftruncate(descriptor, 0)
   }
 
   /// Removes the file again: there is nothing to write.

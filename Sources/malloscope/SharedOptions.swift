@@ -27,12 +27,10 @@ enum ArenaChoice: ExpressibleByArgument {
   case mmap
 
   init?(argument: String) {
-    if argument == "mmap" {
-      self = .mmap
-    } else if let index = Int(argument), index >= 0 {
-      self = .index(index)
-    } else {
-      return nil
+    switch try? ChunkFilter.parseOrigin(argument) {
+    case .mmap: self = .mmap
+    case .arena(let index): self = .index(Int(index))
+    case nil: return nil
     }
   }
 }
@@ -71,6 +69,9 @@ struct SourceOptions: ParsableArguments {
     if let target, pid == nil {
       throw ValidationError("'\(target)' is neither a verb nor a process id")
     }
+    if name?.isEmpty == true || container?.isEmpty == true {
+      throw ValidationError("a name or a container id has at least one character")
+    }
     if pidInContainer != nil, container == nil {
       throw ValidationError("--pid-in-container goes with --container")
     }
@@ -95,10 +96,11 @@ struct ShowOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Only this arena, by its index, or mmap for the mmapped chunks.", valueName: "n"))
+      "Only this arena: its index, main, or mmap for the mmapped chunks.", valueName: "n"))
   var arena: ArenaChoice?
 
-  @Option(help: ArgumentHelp("Show at most this many rows.", valueName: "n"))
+  @Option(help: ArgumentHelp(
+      "Show at most this many rows (JSON is whole, but for chunks).", valueName: "n"))
   var limit: Int?
 
   @Flag(name: .customLong("bytes"), help: "Exact numbers of bytes instead of 1.2M.")
@@ -166,6 +168,6 @@ enum Environment {
   static var columns: Int {
     var size = winsize()
     if unsafe ioctl(1, UInt(TIOCGWINSZ), &size) == 0, size.ws_col > 0 { return Int(size.ws_col) }
-    return value("COLUMNS").flatMap { Int($0) }.map { max(40, $0) } ?? 80
+    return value("COLUMNS").flatMap { Int($0) }.flatMap { $0 > 0 ? max(40, $0) : nil } ?? 80
   }
 }

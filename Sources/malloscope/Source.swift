@@ -24,7 +24,7 @@ extension SourceOptions {
     } catch {
       throw Failure(error)
     }
-    if let name { return try only(matches(name, in: listings), what: "--name \(name)") }
+    if let name { return try only(matches(name, in: listings), what: "--name '\(name)'") }
     let prefix = container ?? ""
     var inside = SourceResolution.inContainer(prefix, of: listings)
     if let pidInContainer {
