@@ -31,7 +31,7 @@ struct ChainScan {
     /// The pending chunk ends at the boundary.
     case boundary
     /// The header at `next` is not that of a chunk that fits.
-    case irregular(next: UInt64, field: UInt64)
+    case irregular(next: UInt64)
   }
 
   /// What the arena and the segment look like.
@@ -42,8 +42,10 @@ struct ChainScan {
     var boundary: UInt64
     /// The flag bits that no size field may have here.
     var forbiddenFlags: UInt64
-    /// The largest chunk size that a fastbin may hold, 0 if the arena's fastbins are empty.
+    /// The largest chunk size of a fastbin that is not empty, 0 if all are.
     var fastbinLimit: UInt64 = 0
+    /// Which fastbins are not empty: bit i is that for chunks of 32 + 16 * i bytes.
+    var fastbinMask: UInt64 = 0
     /// Where a fastbin's links may lead.
     var fastbinRange = AddressRange(RemoteAddress(0), RemoteAddress(0))
     /// How fastbin links are stored.
@@ -54,6 +56,8 @@ struct ChainScan {
 
   /// How many free chunks are remembered for telling which of them a broken list lacks: 16 MiB.
   static let freeChunkLimit = 1 << 19
+  /// How many possible fastbin chunks of one arena are remembered: 96 MiB.
+  static let fastbinCandidateLimit = 1 << 22
 
   var ground: Ground
   /// The pending chunk and its size field.
@@ -144,7 +148,7 @@ struct ChainScan {
         nextField & ground.forbiddenFlags == 0, nextSize >= 32,
         nextSize <= ground.boundary &- next
       else {
-        pause = .irregular(next: next, field: nextField)
+        pause = .irregular(next: next)
         break
       }
       if nextField & 1 != 0, nextMark >= next {
@@ -271,6 +275,9 @@ struct ChainScan {
   }
 
   private mutating func noteFastbinCandidate(at chunk: UInt64, size: UInt64, stored: UInt64) {
+    guard ground.fastbinMask >> ((size >> 4) &- 2) & 1 != 0,
+      fastbinCandidates.count < Self.fastbinCandidateLimit
+    else { return }
     let next = ground.linking.next(stored: stored, field: chunk &+ 16)
     guard next & 15 == 0, next == 0 || ground.fastbinRange.contains(RemoteAddress(next)) else {
       return

@@ -30,7 +30,13 @@ package struct CollectedHeap: Sendable {
 
   /// The finished snapshot, its chunks ascending by address.
   package consuming func snapshot() -> HeapSnapshot {
-    for lists in fastbins { move(lists) }
+    var moved: Set<UInt64> = []
+    for lists in fastbins { move(lists, into: &moved) }
+    for index in partial.chunks.indices where !moved.isEmpty {
+      if moved.contains(partial.chunks[index].userAddress.bits &- 16) {
+        partial.chunks[index].state = .fastbin
+      }
+    }
     var snapshot = partial
     snapshot.sizes = sizes.classes
     snapshot.chunks.sort { $0.userAddress < $1.userAddress }
@@ -41,11 +47,10 @@ package struct CollectedHeap: Sendable {
 
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
   /// as cached instead of in use.
-  private mutating func move(_ lists: FastbinLists) {
+  private mutating func move(_ lists: FastbinLists, into moved: inout Set<UInt64>) {
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
     var isTaken = [Bool](repeating: false, count: candidates.count)
-    var moved: Set<UInt64> = []
     for (bin, head) in lists.heads.enumerated() {
       let size = 32 + 16 * UInt64(bin)
       var address = head
@@ -70,12 +75,6 @@ package struct CollectedHeap: Sendable {
         }
         address = candidates[index].next
       }
-    }
-    for index in partial.chunks.indices
-    where partial.chunks[index].arena == Int32(truncatingIfNeeded: lists.arena)
-      && moved.contains(partial.chunks[index].userAddress.bits &- 16)
-    {
-      partial.chunks[index].state = .fastbin
     }
   }
 

@@ -9,6 +9,9 @@ import HeapModel
 struct DataRanges {
   /// The ranges, ascending and disjoint.
   let ranges: [AddressRange]
+  /// The same with memory of any protection: a page that the program has protected inside of a chunk
+  /// ends no heap.
+  private let reach: [AddressRange]
   /// The mappings themselves.
   private let mappings: [AddressRange]
   /// The mappings that the kernel calls the program break's.
@@ -16,18 +19,11 @@ struct DataRanges {
 
   /// Picks them from the target's mappings.
   init(_ mappings: [MemoryMapping]) {
-    var joined: [AddressRange] = []
     let candidates = mappings.filter { $0.isPrivateAnonymousData }
       .sorted { $0.range.lowerBound < $1.range.lowerBound }
-    for mapping in candidates {
-      if let last = joined.last, last.upperBound >= mapping.range.lowerBound {
-        joined[joined.count - 1] = AddressRange(
-          last.lowerBound, max(last.upperBound, mapping.range.upperBound))
-      } else {
-        joined.append(mapping.range)
-      }
-    }
-    ranges = joined
+    ranges = Self.joined(candidates.map(\.range))
+    reach = Self.joined(
+      mappings.filter(\.isPrivateAnonymous).map(\.range).sorted { $0.lowerBound < $1.lowerBound })
     self.mappings = candidates.map(\.range)
     breakMappings = candidates.filter { $0.name == "[heap]" }.map(\.range)
   }
@@ -38,8 +34,38 @@ struct DataRanges {
     return breakMappings.last?.upperBound.bits
   }
 
+  private static func joined(_ sorted: [AddressRange]) -> [AddressRange] {
+    var joined: [AddressRange] = []
+    for range in sorted {
+      if let last = joined.last, last.upperBound >= range.lowerBound {
+        joined[joined.count - 1] = AddressRange(
+          last.lowerBound, max(last.upperBound, range.upperBound))
+      } else {
+        joined.append(range)
+      }
+    }
+    return joined
+  }
+
   /// The range that `address` is in.
   func range(containing address: UInt64) -> AddressRange? {
+    Self.range(containing: address, in: ranges)
+  }
+
+  /// Where the memory that `address` is in ends, whatever its protection.
+  func reachEnd(containing address: UInt64) -> UInt64? {
+    Self.range(containing: address, in: reach)?.upperBound.bits
+  }
+
+  /// The first address at or after `address` that is in a range.
+  func start(atOrAfter address: UInt64) -> UInt64? {
+    if range(containing: address) != nil { return address }
+    return ranges.first { $0.lowerBound.bits >= address }?.lowerBound.bits
+  }
+
+  private static func range(
+    containing address: UInt64, in ranges: [AddressRange]
+  ) -> AddressRange? {
     var low = 0
     var high = ranges.count
     while low < high {

@@ -5,7 +5,7 @@ import RemoteMemory
 
 extension HeapWalk {
   /// More arenas than any process has: the limit on a ring that never closes.
-  private static var arenaLimit: Int { 65_536 }
+  private static var arenaLimit: Int { 16_384 }
 
   /// Reads every arena, the main arena first.
   mutating func readRing() throws(ReadFault) -> [Arena] {
@@ -51,7 +51,10 @@ extension HeapWalk {
     summary.systemBytes = arena.systemBytes
     summary.attachedThreads = arena.attachedThreads
     summary.isLocked = arena.isLocked
-    isArenaLocked = arena.isLocked
+    // With one thread, no lock is taken.
+    isArenaLocked =
+      arena.isLocked
+      || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
         .arenaDamage, at: arena.address.bits,
@@ -69,6 +72,12 @@ extension HeapWalk {
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
     try verifyBins(of: arena, &summary)
+    let found = summary.accountedBytes &+ summary.unaccountedBytes
+    if found < summary.systemBytes {
+      log.add(
+        .arenaDamage, at: arena.address.bits, bytes: summary.systemBytes - found,
+        "\(summary.systemBytes - found) bytes of arena \(index) were not found")
+    }
     checks.append(
       Check(
         "arena \(index) system_mem", expected: summary.systemBytes, found: summary.accountedBytes))
@@ -76,12 +85,13 @@ extension HeapWalk {
   }
 
   private mutating func prepareScan(for arena: Arena, index: Int, isMain: Bool) {
-    let hasFastbins = arena.fastbinHeads.contains { $0 != 0 }
+    let fastbins = arena.fastbinHeads.indices.filter { arena.fastbinHeads[$0] != 0 }
     scan.ground = ChainScan.Ground(
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      fastbinLimit: hasFastbins ? UInt64(32 + 16 * (ArenaLayout.fastbinCount - 1)) : 0,
+      fastbinLimit: fastbins.last.map { UInt64(32 + 16 * $0) } ?? 0,
+      fastbinMask: fastbins.reduce(0) { $0 | 1 << UInt64($1) },
       fastbinRange: data.ranges.isEmpty
         ? AddressRange(RemoteAddress(0), RemoteAddress(0))
         : AddressRange(
@@ -106,6 +116,14 @@ extension HeapWalk {
     var size: UInt64
     var previous: UInt64
     var range: AddressRange { AddressRange(RemoteAddress(start), byteCount: size) }
+
+    /// Makes a heap, nil if it cannot have that size.
+    init?(start: UInt64, size: UInt64, previous: UInt64, maximum: UInt64) {
+      guard size >= 64, size <= maximum, size % 16 == 0 else { return nil }
+      self.start = start
+      self.size = size
+      self.previous = previous
+    }
   }
 
   private mutating func walkHeaps(
@@ -134,12 +152,13 @@ extension HeapWalk {
     let firstHeap = arena.address.bits &- headerSize
     var maxima = [HeapInfoLayout.defaultHeapMaximum]
     let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
-    if !overflow, huge > 0, huge & (huge - 1) == 0 { maxima.append(huge) }
+    if !overflow, huge >= 1 << 20, huge & (huge - 1) == 0 { maxima.append(huge) }
     for maximum in maxima where firstHeap & (maximum - 1) == 0 {
       var chain: [Heap] = []
+      var seen: Set<UInt64> = []
       var address = arena.top.bits & ~(maximum - 1)
-      while let heap = try heap(at: address, of: arena, maximum: maximum),
-        chain.count < 1 << 20, !chain.contains(where: { $0.start == heap.start })
+      while address & (maximum - 1) == 0, seen.insert(address).inserted,
+        let heap = try heap(at: address, of: arena, maximum: maximum)
       {
         chain.append(heap)
         address = heap.previous
@@ -158,21 +177,42 @@ extension HeapWalk {
     of arena: Arena, first: UInt64
   ) throws(ReadFault) -> [Heap] {
     let maximum = HeapInfoLayout.defaultHeapMaximum
-    var found: [Heap] = []
-    for range in data.ranges {
-      let (raised, overflow) = range.lowerBound.bits.addingReportingOverflow(maximum - 1)
-      if overflow { continue }
-      var address = raised & ~(maximum - 1)
-      while address < range.upperBound.bits {
-        if let heap = try heap(at: address, of: arena, maximum: maximum) { found.append(heap) }
-        address &+= maximum
-      }
-    }
+    if strayHeaps == nil { strayHeaps = try searchHeaps(maximum: maximum) }
+    let found = strayHeaps?[arena.address.bits] ?? []
     remember(found, maximum: maximum)
     log.add(
       .arenaDamage, at: arena.address.bits,
       "the top chunk of the arena at \(arena.address) leads to no heap of its own; "
         + "\(found.count) of its heaps were found by their headers")
+    return found
+  }
+
+  /// Every heap that has the address of a heap and a header that can be one, by the arena it names.
+  private mutating func searchHeaps(maximum: UInt64) throws(ReadFault) -> [UInt64: [Heap]] {
+    var places: [RemoteAddress] = []
+    for range in data.ranges {
+      let (raised, overflow) = range.lowerBound.bits.addingReportingOverflow(maximum - 1)
+      if overflow { continue }
+      var address = raised & ~(maximum - 1)
+      while address < range.upperBound.bits, places.count < Self.arenaLimit {
+        // Memory that others have reserved and never touched has many such places.
+        let touched = reader.touchedPages(
+          from: RemoteAddress(address), count: 1, pageSize: options.pageSize)
+        if touched?.first ?? true { places.append(RemoteAddress(address)) }
+        address &+= maximum
+      }
+    }
+    let headers = try reader.gather(at: places, wordsEach: 3)
+    var found: [UInt64: [Heap]] = [:]
+    for (index, place) in places.enumerated() {
+      guard let arena = headers[index, HeapInfoLayout.arena / 8],
+        let size = headers[index, HeapInfoLayout.size / 8],
+        let previous = headers[index, HeapInfoLayout.previous / 8],
+        let heap = Heap(
+          start: place.bits, size: size, previous: previous, maximum: maximum)
+      else { continue }
+      found[arena, default: []].append(heap)
+    }
     return found
   }
 
@@ -190,10 +230,9 @@ extension HeapWalk {
     guard let words = try reader.words(at: RemoteAddress(address), count: 3),
       words[HeapInfoLayout.arena / 8] == arena.address.bits
     else { return nil }
-    let size = words[HeapInfoLayout.size / 8]
-    guard size >= 64, size <= maximum, size % 16 == 0 else { return nil }
     return Heap(
-      start: address, size: size, previous: words[HeapInfoLayout.previous / 8])
+      start: address, size: words[HeapInfoLayout.size / 8],
+      previous: words[HeapInfoLayout.previous / 8], maximum: maximum)
   }
 
   /// The size of `heap_info`, of which a thread arena's own address tells: it follows the first heap's

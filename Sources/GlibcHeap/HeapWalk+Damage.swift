@@ -60,7 +60,8 @@ extension HeapWalk {
       if !probe.holds(address, 16),
         try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
       {
-        address = (address | 4095) &+ 1
+        let next = (address | 4095) &+ 1
+        address = max(next, data.start(atOrAfter: next) ?? .max)
         continue
       }
       guard let field = probe.word(at: address &+ 8) else { return nil }
@@ -81,8 +82,9 @@ extension HeapWalk {
     var address = start
     var steps = 0
     while address < broken {
-      guard let (_, field) = try probeHeader(at: address), scan.isPlausible(field, at: address)
-      else { return steps >= Self.convincingHeaders }
+      insideStepsLeft -= 1
+      guard insideStepsLeft > 0, let (_, field) = try probeHeader(at: address) else { return false }
+      guard scan.isPlausible(field, at: address) else { return steps >= Self.convincingHeaders }
       address &+= field & ~7
       steps += 1
     }
@@ -101,7 +103,8 @@ extension HeapWalk {
       if !probe.holds(address, 16),
         try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
       {
-        address = (address | 4095) &+ 1
+        let next = (address | 4095) &+ 1
+        address = max(next, data.start(atOrAfter: next) ?? .max)
         continue
       }
       guard let field = probe.word(at: address &+ 8) else { return nil }

@@ -37,12 +37,18 @@ extension HeapWalk {
   private mutating func compareBins(
     of arena: Arena, _ summary: ArenaSummary
   ) throws(ReadFault) -> (listed: Int, isSound: Bool) {
-    let isComplete = scan.freeChunks.count == summary.free.count
+    guard scan.freeChunks.count == summary.free.count else {
+      log.add(
+        isArenaLocked ? .inTransit : .limitReached, at: arena.address.bits,
+        "arena \(summary.index) has \(summary.free.count) free chunks, too many to tell which of them "
+          + "its bins lack: the links do not agree")
+      return (scan.freeChunks.count, isArenaLocked)
+    }
     scan.freeChunks.sort { $0.address < $1.address }
     var isListed = [Bool](repeating: false, count: scan.freeChunks.count)
     var strangers: [UInt64: UInt64] = [:]
-    // What a sound arena can hold, and a few more per thread that is in the middle of something.
-    var budget = summary.free.count + 128 + 16 * threads.count
+    // Each chunk is met at most once from either side.
+    var budget = 2 * summary.free.count + 256
     for number in ArenaLayout.binNumbers {
       guard let ends = arena.ends(ofBin: number) else { continue }
       let head = arena.pseudoChunk(ofBin: number).bits
@@ -64,7 +70,8 @@ extension HeapWalk {
             address = isForward ? chunk.forward : chunk.backward
           } else {
             if strangers[address] == nil { strangers[address] = holder }
-            guard data.canHoldUserPointer(address),
+            strayLinksLeft -= 1
+            guard data.canHoldUserPointer(address), strayLinksLeft > 0,
               let links = try reader.words(at: RemoteAddress(address &+ 16), count: 2)
             else { break }
             holder = address
@@ -74,15 +81,13 @@ extension HeapWalk {
         if address == head, isForward { break }
       }
     }
-    let isSound = reportBins(
-      summary, isListed: isListed, strangers: strangers, isComplete: isComplete)
-    let listed = isListed.count { $0 } + (summary.free.count - scan.freeChunks.count)
-    return (listed, isSound)
+    let isSound = reportBins(summary, isListed: isListed, strangers: strangers)
+    return (isListed.count { $0 }, isSound)
   }
 
   /// Names what disagrees; `strangers` lead from what is no free chunk to what has its link.
   private mutating func reportBins(
-    _ summary: ArenaSummary, isListed: [Bool], strangers: [UInt64: UInt64], isComplete: Bool
+    _ summary: ArenaSummary, isListed: [Bool], strangers: [UInt64: UInt64]
   ) -> Bool {
     let missing = zip(scan.freeChunks, isListed).filter { !$0.1 }.map(\.0)
     // A stop finds at most a few chunks per thread on their way between two lists.
@@ -93,7 +98,7 @@ extension HeapWalk {
         kind, at: chunk.address &+ 16,
         "a free chunk of \(chunk.size) bytes in arena \(summary.index) is in no bin")
     }
-    var isSound = isTransit && isComplete
+    var isSound = isTransit
     for (address, holder) in strangers.sorted(by: { $0.key < $1.key }) {
       let canBe = data.canHoldUserPointer(address)
       isSound = isSound && canBe
@@ -102,12 +107,7 @@ extension HeapWalk {
         "the link at \(RemoteAddress(holder &+ 16)) in a bin of arena \(summary.index) leads to "
           + "\(RemoteAddress(address)), which is no free chunk or is listed twice")
     }
-    if !isComplete {
-      log.add(
-        .limitReached, at: summary.address.bits,
-        "arena \(summary.index) has \(summary.free.count) free chunks; only "
-          + "\(scan.freeChunks.count) of them were compared with its bins, which do not agree")
-    } else if missing.isEmpty, strangers.isEmpty {
+    if missing.isEmpty, strangers.isEmpty {
       log.add(
         kind, at: summary.address.bits,
         "the links of arena \(summary.index)'s bins do not agree in both directions")

@@ -48,7 +48,7 @@ extension HeapWalk {
   ) throws(ReadFault) {
     let base = parameters.sbrkBase
     let (end, overflow) = base.addingReportingOverflow(arena.systemBytes)
-    let mapped = data.range(containing: start)?.upperBound.bits ?? start
+    let mapped = data.reachEnd(containing: start) ?? start
     let limit = beforeReservations(from: start, to: overflow ? mapped : min(end, mapped))
     if overflow || end > mapped {
       log.add(
@@ -99,16 +99,14 @@ extension HeapWalk {
     from end: UInt64, in segment: Segment, _ arena: Arena
   ) throws(ReadFault) -> UInt64? {
     var start = end
+    var first: UInt64?
     while let candidate = try resynchronise(from: start, in: segment) {
       if candidate == arena.top.bits { return candidate }
+      let before = trialHeadersLeft
       if try endOfMainSegment(from: candidate, arena) != nil { return candidate }
-      guard segmentTrialsLeft > 0 else {
-        log.add(
-          .limitReached, at: candidate,
-          "memory of others between the main arena's segments looks like chunks")
-        return candidate
-      }
-      segmentTrialsLeft -= 1
+      first = first ?? candidate
+      // So many in a row are the arena's, with damage further on; and the budget is for all gaps.
+      if before - trialHeadersLeft >= 1000 || trialHeadersLeft <= 0 { return first }
       start = candidate &+ 16
     }
     return nil
@@ -146,13 +144,14 @@ extension HeapWalk {
       try walkScattered(segment: start, arena, &summary)
     }
     summary.segments.sort { $0.lowerBound < $1.lowerBound }
-    arenaMemory += summary.segments
+    if !hasSearched { arenaMemory += summary.segments }
   }
 
   private mutating func walkScattered(
     segment start: UInt64, _ arena: Arena, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    guard let end = try endOfMainSegment(from: start, arena),
+    let hinted = hints.mainSegments.first { $0.lowerBound.bits == start }?.upperBound.bits
+    guard let end = try endOfMainSegment(from: start, arena) ?? hinted,
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
       log.add(
@@ -178,7 +177,9 @@ extension HeapWalk {
     var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
     for range in data.searchable(except: arenaMemory + data.breakMappings) {
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
-      while missing > 0, let header = try pages.next(from: address, in: range, reader: reader) {
+      while missing > 0, trialHeadersLeft > 0,
+        let header = try pages.next(from: address, in: range, reader: reader)
+      {
         address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
@@ -189,6 +190,10 @@ extension HeapWalk {
         address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
+    if trialHeadersLeft <= 0 {
+      log.add(
+        .limitReached, at: nil, "memory that is not the main arena's looks too much like chunks")
+    }
     return found
   }
 
@@ -197,11 +202,11 @@ extension HeapWalk {
   private mutating func endOfMainSegment(
     from start: UInt64, _ arena: Arena
   ) throws(ReadFault) -> UInt64? {
-    guard let range = data.range(containing: start) else { return nil }
-    let limit = range.upperBound.bits
+    guard let limit = data.reachEnd(containing: start) else { return nil }
     let top = arena.top.bits
     var address = start
-    while address < limit, limit &- address >= 16 {
+    while address < limit, limit &- address >= 16, trialHeadersLeft > 0 {
+      trialHeadersLeft -= 1
       if !window.holds(address, 16),
         try !window.move(to: address, holding: 16, limit: limit, reader: reader)
       {
@@ -213,14 +218,9 @@ extension HeapWalk {
         return size >= 16 && size <= limit &- address ? address &+ size : nil
       }
       if field & ~1 == 16 {
-        var end = address
-        while end < limit, end < address &+ 48,
-          let field = try reader.word(at: RemoteAddress(end &+ 8)), field & ~1 == 16
-        {
-          end &+= 16
-        }
-        let isEnd = end >= address &+ 32 && end & (options.pageSize &- 1) == 0
-        return isEnd ? end : nil
+        _ = try window.move(to: address, holding: 48, limit: limit, reader: reader)
+        guard let end = fencepostsEnd(at: address, limit: limit) else { return nil }
+        return end & (options.pageSize &- 1) == 0 ? end : nil
       }
       guard field & 0b1110 == 0, size >= 32, size <= limit &- address else { return nil }
       address &+= size

@@ -75,8 +75,11 @@ extension HeapWalk {
   }
 
   private func isComplete(_ chunks: [MmappedChunk]) -> Bool {
-    chunks.count == parameters.mmapCount
-      && areBytesRight(chunks.reduce(0) { $0 &+ $1.mappingSize }, count: chunks.count)
+    isComplete(count: chunks.count, bytes: chunks.reduce(0) { $0 &+ $1.mappingSize })
+  }
+
+  private func isComplete(count: Int, bytes: UInt64) -> Bool {
+    count == parameters.mmapCount && areBytesRight(bytes, count: count)
   }
 
   /// glibc 2.43 and 2.44 add 16 too many to `mmapped_mem` with every mremap that changes a size.
@@ -91,10 +94,10 @@ extension HeapWalk {
     let headers = try reader.gather(at: hints.map { RemoteAddress($0.chunk) }, wordsEach: 2)
     return hints.indices.compactMap { index in
       guard let previousSize = headers[index, 0], let field = headers[index, 1],
-        let range = data.range(containing: hints[index].mapping.bits),
+        let limit = data.reachEnd(containing: hints[index].mapping.bits),
         let chunk = chunk(
           mapping: hints[index].mapping.bits, distance: hints[index].distance,
-          previousSize: previousSize, field: field, limit: range.upperBound.bits)
+          previousSize: previousSize, field: field, limit: limit)
       else { return nil }
       return arenaMemory.contains { $0.overlaps(chunk.range) } ? nil : chunk
     }
@@ -128,24 +131,26 @@ extension HeapWalk {
     known: [MmappedChunk], everyPage: Bool
   ) throws(ReadFault) -> [MmappedChunk] {
     var found = known
+    var bytes = known.reduce(0) { $0 &+ $1.mappingSize }
     guard parameters.mmapCount > 0 else { return [] }
     let page = options.pageSize
     var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
     for range in data.searchable(except: arenaMemory + known.map(\.range)) {
-      let limit = data.range(containing: range.lowerBound.bits)?.upperBound ?? range.upperBound
+      let limit = data.reachEnd(containing: range.lowerBound.bits) ?? range.upperBound.bits
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
-      while !isComplete(found),
+      while !isComplete(count: found.count, bytes: bytes), pagesLeft > 0,
         let header = try pages.next(from: address, in: range, reader: reader)
       {
         address = header.address &+ page
-        guard let chunk = try chunk(at: header, limit: limit.bits, everyPage: everyPage) else {
+        guard let chunk = try chunk(at: header, limit: limit, everyPage: everyPage) else {
           continue
         }
         found.append(chunk)
+        bytes &+= chunk.mappingSize
         address = header.address &+ chunk.mappingSize
       }
     }
-    if pages.isExhausted, !isComplete(found) {
+    if pages.isExhausted || pagesLeft <= 0, !isComplete(count: found.count, bytes: bytes) {
       log.add(
         .limitReached, at: nil,
         "the search for mmapped chunks ended after \(options.searchedPages) pages")
@@ -166,6 +171,7 @@ extension HeapWalk {
     guard header.field & 15 == 2, header.field >= 32,
       (hasNewHeader ? header.previousSize & ~1 : header.previousSize) == 0
     else { return nil }
+    pagesLeft -= 1
     let distances = alignedDistances(at: address, limit: limit)
     if let chunk = try chunk(mapping: address, distances: distances, limit: limit) { return chunk }
     if everyPage {

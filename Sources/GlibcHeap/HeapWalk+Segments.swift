@@ -126,7 +126,7 @@ extension HeapWalk {
     switch pause {
     case .needsBytes(let next): return next
     case .boundary: return scan.ground.boundary
-    case .irregular(let next, _): return next
+    case .irregular(let next): return next
     }
   }
 
@@ -145,7 +145,7 @@ extension HeapWalk {
     _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
   ) {
     let size = segment.limit &- address
-    let mapped = data.range(containing: address)?.upperBound.bits ?? address
+    let mapped = data.reachEnd(containing: address) ?? address
     let missing = segment.limit &- min(segment.limit, max(mapped, address))
     summary.topAddress = RemoteAddress(address)
     summary.topBytes = size &- missing
@@ -173,9 +173,12 @@ extension HeapWalk {
       return address == segment.top ? .top(field: nil) : .limit
     }
     if !window.holds(address, needed) {
-      let isReadable = try window.move(
+      // The links behind the header may be on a page that was never touched; then none are there.
+      _ = try window.move(
         to: address, holding: needed, limit: segment.readLimit, reader: reader)
-      if !isReadable { return address == segment.top ? .top(field: nil) : .unreadable }
+      if !window.holds(address, 16) {
+        return address == segment.top ? .top(field: nil) : .unreadable
+      }
     }
     guard let field = window.word(at: address &+ 8) else { return .unreadable }
     if address == segment.top { return .top(field: field) }
@@ -202,7 +205,7 @@ extension HeapWalk {
   }
 
   /// The end of the two or three 16-byte pseudo-chunks that end a segment of the main arena.
-  private func fencepostsEnd(at address: UInt64, limit: UInt64) -> UInt64? {
+  func fencepostsEnd(at address: UInt64, limit: UInt64) -> UInt64? {
     var end = address
     while end < address &+ 48, end < limit, let field = window.word(at: end &+ 8),
       field & ~1 == 16

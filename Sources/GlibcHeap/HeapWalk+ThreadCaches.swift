@@ -70,12 +70,14 @@ extension HeapWalk {
         "libc's thread-local variables could not be located; cached chunks are counted as in use")
       return []
     }
-    let wordCount = min(8192, (block.byteCount + 7) / 8)
+    let wordCount = min(8192, max(32, (1 << 20) / threads.count), (block.byteCount + 7) / 8)
     let blocks = try reader.gather(
       at: threads.map { RemoteAddress($0.threadPointer.bits &+ distance) }, wordsEach: wordCount)
     let candidates = try candidates(in: blocks)
     guard let word = bestWord(candidates) else {
-      reportThreads(without: [:], blocks: blocks)
+      for thread in threads.indices where blocks[thread, 0] == nil {
+        reportUnknown(thread, value: nil)
+      }
       return []
     }
     var caches: [Int: Tcache] = [:]
@@ -158,11 +160,6 @@ extension HeapWalk {
     }?.key
   }
 
-  private mutating func reportThreads(without caches: [Int: Tcache], blocks: GatheredWords) {
-    let unreadable = threads.indices.filter { blocks[$0, 0] == nil }
-    for thread in unreadable { reportUnknown(thread, value: nil) }
-  }
-
   private mutating func reportUnknown(_ thread: Int, value: UInt64?) {
     let what =
       value.map { "its tcache pointer leads to \(RemoteAddress($0)), which holds no tcache" }
@@ -219,6 +216,7 @@ extension HeapWalk {
         }
       }
     }
+    var seen: Set<UInt64> = []
     while !steps.isEmpty {
       let links = try reader.gather(at: steps.map { RemoteAddress($0.address) }, wordsEach: 1)
       var next: [Step] = []
@@ -226,6 +224,10 @@ extension HeapWalk {
         let sizes = caches[step.cache].layout.chunkSizes(inBin: step.bin)
         guard let stored = links[index, 0], step.address >= 16 else {
           reportList(caches[step.cache], step, "leads to unreadable memory")
+          continue
+        }
+        guard seen.insert(step.address).inserted else {
+          reportList(caches[step.cache], step, "leads to a chunk that is in a tcache already")
           continue
         }
         entries.append((step.address &- 16, .cached(sizes)))

@@ -60,8 +60,12 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
-  /// Places that may still be tried as the beginning of a main segment by following all its chunks.
-  var segmentTrialsLeft = 256
+  /// Headers that may still be followed to find out where segments of the main arena are.
+  var trialHeadersLeft = 1 << 22
+  /// Links of damaged bins that may still be read one by one.
+  var strayLinksLeft = 1 << 14
+  /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
+  var strayHeaps: [UInt64: [Heap]]?
   /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
   var pagesLeft = 1 << 22
   var log = FindingLog()
@@ -184,10 +188,10 @@ package struct HeapWalk: ~Copyable {
       hints: HeapHints(), parameters: parameters, buffers: WalkBuffers())
     let arenas = try walk.readRing()
     var hints = HeapHints()
+    try walk.locateMemory(of: arenas)
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
       hints.mainSegments = try walk.searchMainSegments(of: main, missing: main.systemBytes)
     }
-    try walk.locateMemory(of: arenas)
     walk.arenaMemory += hints.mainSegments
     hints.mmapped = try walk.searchMmapped(known: [])
     return hints

@@ -55,14 +55,18 @@ package struct MallocInstance: Sendable {
   /// distance back. `mp_` is told by its initial contents. Either has exactly one hit in every build
   /// that was tried.
   ///
-  /// - Throws: `HeapError.noArena` if no image has one, and the other cases if an image's malloc
-  ///   cannot be told exactly.
+  /// - Throws: `HeapError.noArena` if no image has one, and the other cases if none can be told exactly.
   package static func find(in images: [LoadedImage]) throws(HeapError) -> [MallocInstance] {
     var found: [MallocInstance] = []
+    var failure: HeapError?
     for loaded in images {
-      if let instance = try instance(in: loaded) { found.append(instance) }
+      do throws(HeapError) {
+        if let instance = try instance(in: loaded) { found.append(instance) }
+      } catch {
+        failure = failure ?? error
+      }
     }
-    if found.isEmpty { throw .noArena(paths: images.map(\.path)) }
+    if found.isEmpty { throw failure ?? .noArena(paths: images.map(\.path)) }
     return found
   }
 

@@ -52,7 +52,8 @@ struct Window: ~Copyable {
     base = address & ~(pageSize &- 1)
     count = 0
     guard limit > base else { return false }
-    let wanted = touched(min(UInt64(max(nextLength, Int(clamping: pageSize))), limit &- base), reader)
+    let asked = max(UInt64(nextLength), pageSize)
+    let wanted = touched(min(asked, limit &- base), reader)
     guard wanted > 0 else { return false }
     do {
       count = try buffer.fill(Int(wanted), from: RemoteAddress(base), of: reader)

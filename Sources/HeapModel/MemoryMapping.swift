@@ -45,9 +45,15 @@ package struct MemoryMapping: Hashable, Sendable {
     self.isDeleted = isDeleted
   }
 
-  /// Whether it could hold chunks: private, readable, writable memory that is no file's.
-  package var isPrivateAnonymousData: Bool {
-    isReadable && isWritable && !isShared && inode == 0
-      && (name.isEmpty || name == "[heap]" || name.hasPrefix("[anon:"))
+  /// Whether it is private memory that is no file's, whatever its protection.
+  ///
+  /// Explicit huge pages come from a file that was never in a directory.
+  package var isPrivateAnonymous: Bool {
+    guard !isShared else { return false }
+    if inode == 0 { return name.isEmpty || name == "[heap]" || name.hasPrefix("[anon:") }
+    return name == "/anon_hugepage" && isDeleted
   }
+
+  /// Whether it could hold chunks: private, readable, writable memory that is no file's.
+  package var isPrivateAnonymousData: Bool { isReadable && isWritable && isPrivateAnonymous }
 }

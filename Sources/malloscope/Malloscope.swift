@@ -33,8 +33,9 @@ enum Malloscope {
   }
 }
 
-/// Opens the standard descriptors that whoever started us has closed, so that no file of ours gets
-/// their numbers. Writing to the output still fails.
+/// Opens the standard descriptors that whoever started us has closed.
+///
+/// Else files of ours would get their numbers. Writing to the output still fails.
 private func occupyStandardDescriptors() {
   for descriptor in Int32(0)...2 where fcntl(descriptor, F_GETFD) < 0 {
     // The lowest free number is the one that is missing.

@@ -99,7 +99,8 @@ struct ShowOptions: ParsableArguments {
       "Only this arena: its index, main, or mmap for the mmapped chunks.", valueName: "n"))
   var arena: ArenaChoice?
 
-  @Option(help: ArgumentHelp(
+  @Option(
+    help: ArgumentHelp(
       "Show at most this many rows (JSON is whole, but for chunks).", valueName: "n"))
   var limit: Int?
 
