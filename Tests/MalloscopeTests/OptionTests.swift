@@ -59,7 +59,7 @@ struct OptionTests {
     #expect(symlink(try BuildProduct.heapScenario.path(), path) == 0)
     let none = try ToolRun(["--name", name])
     #expect(none.ending == .exit(66))
-    #expect(none.error == "malloscope: no process matches --name \(name)\n")
+    #expect(none.error == "malloscope: no process matches --name '\(name)'\n")
 
     let first = try TargetProgram(ChildProcess.Launch(path, ["small10"]))
     try first.waitReady()
@@ -74,7 +74,7 @@ struct OptionTests {
     #expect(several.ending == .exit(64))
     let lines = several.error.split(separator: "\n").map(String.init)
     #expect(
-      lines.first == "malloscope: 2 processes match --name \(name), exactly one must:")
+      lines.first == "malloscope: 2 processes match --name '\(name)', exactly one must:")
     #expect(lines.contains { $0.hasPrefix("  \(first.pid)  ") })
     #expect(lines.contains { $0.hasPrefix("  \(second.pid)  ") && $0.hasSuffix("unused") })
     #expect(lines.last == "  hint: give the PID of one of them")
