@@ -9,7 +9,7 @@ struct HistogramCommand: ParsableCommand {
     commandName: "histogram",
     abstract: "Totals, arenas and chunk sizes (the default verb).",
     discussion: """
-      Stops the target once while its heap is copied and walked, and says for how long. A chunk's \
+      Stops the target while its heap is copied and walked, and says for how long. A chunk's \
       size includes its 8-byte header, as glibc counts it. In use is what the program holds; cached is \
       free for the program but kept in a tcache or fastbin; free is in a bin. These three columns are \
       bytes; chunks counts those in use.
