@@ -83,7 +83,8 @@ private func captureWhileItLives(
   return HeapReport(
     target: TargetFacts(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,
-      executable: process.executable, threads: stopped.threadCount,
+      executable: process.executable + (process.isExecutableDeleted ? " (deleted)" : ""),
+      threads: stopped.threadCount,
       glibcVersion: target.instance.glibcVersion,
       arenaLayout: target.instance.arenaLayout.name, container: process.container),
     capture: CaptureFacts(
