@@ -30,15 +30,6 @@ struct Arena {
     layout.attachedThreads.map { Int(truncatingIfNeeded: word($0)) }
   }
 
-  /// Whether it says that its fastbins hold chunks, nil if it has no fastbins.
-  ///
-  /// Consolidation says no first, then takes one list after the other apart.
-  var hasFastbinChunks: Bool? {
-    guard layout.fastbins != nil else { return nil }
-    if let offset = layout.hasFastbinChunks { return bytes.halfWord(at: offset) != 0 }
-    return (bytes.halfWord(at: ArenaLayout.flags) ?? 0) & ArenaLayout.noFastbinChunksFlag == 0
-  }
-
   /// Whether it has never obtained memory: `top` is null or still the unsorted bin's pseudo-chunk.
   var hasNoMemory: Bool { top.bits == 0 || top == pseudoChunk(ofBin: 1) }
 

@@ -9,9 +9,6 @@
 package struct ArenaLayout: Hashable, Sendable {
   /// The class's letter.
   package let name: String
-  /// `have_fastchunks`, a 32-bit word, nil where a bit of the flags says the opposite or there are no
-  /// fastbins.
-  package let hasFastbinChunks: Int?
   /// The 10 heads of the fastbins, nil where there are none.
   package let fastbins: Int?
   /// The top chunk.
@@ -31,27 +28,25 @@ package struct ArenaLayout: Hashable, Sendable {
 
   /// glibc 2.17 to 2.22.
   package static let a = ArenaLayout(
-    name: "A", hasFastbinChunks: nil, fastbins: 8, top: 88, bins: 104, next: 2152,
+    name: "A", fastbins: 8, top: 88, bins: 104, next: 2152,
     attachedThreads: nil, systemMemory: 2168, maxSystemMemory: 2176, byteCount: 2184)
   /// glibc 2.23 to 2.26, and the 2.22 branch.
   package static let b = ArenaLayout(
-    name: "B", hasFastbinChunks: nil, fastbins: 8, top: 88, bins: 104, next: 2152,
+    name: "B", fastbins: 8, top: 88, bins: 104, next: 2152,
     attachedThreads: 2168, systemMemory: 2176, maxSystemMemory: 2184, byteCount: 2192)
   /// glibc 2.27 to 2.42, and the 2.26 branch: `have_fastchunks` became a field of its own.
   package static let c = ArenaLayout(
-    name: "C", hasFastbinChunks: 8, fastbins: 16, top: 96, bins: 112, next: 2160,
+    name: "C", fastbins: 16, top: 96, bins: 112, next: 2160,
     attachedThreads: 2176, systemMemory: 2184, maxSystemMemory: 2192, byteCount: 2200)
   /// glibc 2.43 and 2.44: no fastbins.
   package static let d = ArenaLayout(
-    name: "D", hasFastbinChunks: nil, fastbins: nil, top: 8, bins: 24, next: 2072,
+    name: "D", fastbins: nil, top: 8, bins: 24, next: 2072,
     attachedThreads: 2088, systemMemory: 2096, maxSystemMemory: 2104, byteCount: 2112)
 
   /// The mutex, a 32-bit word: 0 when free.
   package static let mutex = 0
   /// The flags, a 32-bit word.
   package static let flags = 4
-  /// The flag for fastbins that are all empty, where there is no `have_fastchunks` (up to 2.26).
-  package static let noFastbinChunksFlag: UInt32 = 1
   /// The flag for memory that is not contiguous.
   package static let nonContiguousFlag: UInt32 = 2
   /// How many fastbins there are, for chunks of 32 bytes and each multiple of 16 after it.

@@ -147,33 +147,6 @@ package struct HeapWalk: ~Copyable {
     return parameters.sbrkBase != 0 || parameters.mmapCount != 0
   }
 
-  /// Whether a thread may be consolidating fastbins: then a whole list of free chunks is in its hands
-  /// and would be counted as in use.
-  ///
-  /// Such a moment is short, and a target that is let run on a little has left it. The answer may be
-  /// yes for other moments inside of malloc, too.
-  ///
-  /// - Throws: the reader's faults other than `unmapped`.
-  package static func mayBeConsolidating(
-    _ instance: MallocInstance, reader: any MemoryReader, threads: [ThreadState]
-  ) throws(ReadFault) -> Bool {
-    guard instance.arenaLayout.fastbins != nil, let code = instance.code,
-      threads.contains(where: { code.contains($0.programCounter) })
-    else { return false }
-    var seen: Set<UInt64> = []
-    var address = instance.mainArena
-    while seen.insert(address.bits).inserted, seen.count < 1024 {
-      guard let bytes = try reader.bytes(at: address, count: instance.arenaLayout.byteCount) else {
-        return false
-      }
-      let arena = Arena(address: address, layout: instance.arenaLayout, bytes: bytes)
-      // With one thread, no lock is taken.
-      if arena.hasFastbinChunks == false, arena.isLocked || threads.count == 1 { return true }
-      address = arena.next
-    }
-    return false
-  }
-
   /// Looks where the mmapped chunks and the segments of a main arena without program break are, so
   /// that a later walk of a stopped target need not search for them.
   ///

@@ -88,8 +88,8 @@ private func captureWhileItLives(
       glibcVersion: target.instance.glibcVersion,
       arenaLayout: target.instance.arenaLayout.name, container: process.container),
     capture: CaptureFacts(
-      mode: .stop, consistency: .atomic, stops: stopped.stops.count,
-      longestStop: stopped.stops.longest, totalStop: stopped.stops.total,
+      mode: .stop, consistency: .atomic, stops: 1, longestStop: stopped.pause,
+      totalStop: stopped.pause,
       elapsed: clock.now - start, copiedBytes: stopped.copiedBytes),
     snapshot: snapshot, residency: stopped.residency)
 }
@@ -103,25 +103,8 @@ private struct StoppedCapture {
   var findings: [Finding]
   var threadCount: Int
   var copiedBytes: UInt64
-  var stops: Stops
-
-  /// How often the target was stopped, and for how long.
-  struct Stops {
-    var count = 0
-    var longest = Duration.zero
-    var total = Duration.zero
-
-    mutating func add(_ stop: Duration) {
-      count += 1
-      total += stop
-      longest = max(longest, stop)
-    }
-  }
-
-  /// How often a moment in which a thread may have a whole list in its hands is waited out.
-  private static let retries = 1
-  /// How long the target runs on then.
-  private static let respite: Int64 = 500_000
+  /// How long the target was stopped.
+  var pause: Duration
 
   /// Stops `process`, walks its heap, and lets it go.
   ///
@@ -135,14 +118,7 @@ private struct StoppedCapture {
   ) throws(Failure) {
     let copiedBefore = reader.copiedBytes
     let buffers = WalkBuffers()
-    var stops = Stops()
-    var window = try stop(process)
-    while stops.count < Self.retries, try Self.isBadMoment(process, target, reader, window.threads)
-    {
-      stops.add(window.end())
-      cpt_pause(Self.respite)
-      window = try stop(process)
-    }
+    let window = try stop(process)
     let threads = window.threads
     let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
     guard target.isMapped(in: mappings) else {
@@ -167,17 +143,7 @@ private struct StoppedCapture {
     findings = window.findings
     threadCount = threads.count + window.notStopped.count + window.unreadable.count
     copiedBytes = reader.copiedBytes - copiedBefore
-    stops.add(window.end())
-    self.stops = stops
-  }
-
-  private static func isBadMoment(
-    _ process: LinuxProcess, _ target: MallocTarget, _ reader: LiveMemoryReader,
-    _ threads: [ThreadState]
-  ) throws(Failure) -> Bool {
-    try readFailure(process) { () throws(ReadFault) in
-      try HeapWalk.mayBeConsolidating(target.instance, reader: reader, threads: threads)
-    }
+    pause = window.end()
   }
 }
 

@@ -14,12 +14,14 @@ struct ChurnReportTests {
     var codes: [Int32?: Int] = [:]
     /// Runs whose count is off by more than one chunk a thread, with their findings.
     var far: [String] = []
+    /// Those of them that are off by more than two a thread.
+    var extreme: [String] = []
     /// Runs that break a rule, with what they said.
     var broken: [String] = []
   }
 
   @Test(
-    "is within one chunk a thread of the truth but rarely, and never off by more than two",
+    "is within one chunk a thread of the truth but rarely, and hardly ever off by more than two",
     arguments: [
       (threads: 4, blocks: 80_000, runs: 100), (threads: 1, blocks: 20_000, runs: 40),
       (threads: 8, blocks: 40_000, runs: 20),
@@ -37,6 +39,7 @@ struct ChurnReportTests {
       "differences \(tally.differences.sorted { $0.key < $1.key }), exit codes \(tally.codes)"
     #expect(tally.broken == [], "\(summary)")
     #expect(tally.far.count <= runs / 10, "\(summary): \(tally.far)")
+    #expect(tally.extreme.count <= 2, "\(summary): \(tally.extreme)")
     // It still works, and has lost nothing.
     #expect(try program.ask().hasPrefix("replaced "))
     program.process.closeInput()
@@ -64,7 +67,13 @@ struct ChurnReportTests {
       tally.broken.append("run \(number) is off by \(difference) and names nothing")
     }
     if abs(difference) > threads { tally.far.append(report) }
-    if abs(difference) > 2 * threads { tally.broken.append(report) }
+    // A whole fastbin is in a thread's hands while it is taken apart, about once in 600 runs. Then the
+    // arena is locked, or the only thread is inside malloc, and that is said.
+    if abs(difference) > 2 * threads {
+      let isTold = document.findings.contains { $0.kind == "in_transit" }
+      if difference < 0 || difference > 500 || !isTold { tally.broken.append(report) }
+      tally.extreme.append(report)
+    }
     // Movement is not damage.
     let damage = document.findings.filter { $0.kind != "in_transit" }
     if !damage.isEmpty {
