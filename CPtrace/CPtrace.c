@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <sched.h>
+#include <string.h>
 #include <signal.h>
 #include <sys/eventfd.h>
 #include <sys/ptrace.h>
@@ -120,6 +121,10 @@ int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
   registers->program_counter = all.rip;
   registers->stack_pointer = all.rsp;
   registers->thread_pointer = all.fs_base;
+  const uint64_t general[] = {all.rax, all.rbx, all.rcx, all.rdx, all.rsi, all.rdi, all.rbp, all.r8,
+                              all.r9,  all.r10, all.r11, all.r12, all.r13, all.r14, all.r15};
+  memcpy(registers->general, general, sizeof general);
+  registers->general_count = sizeof general / sizeof general[0];
   // The selector of the 32-bit code segment that Linux gives to compatibility mode.
   registers->is_32_bit = all.cs == 0x23;
   return 0;
@@ -135,6 +140,8 @@ int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
   registers->is_32_bit = part.iov_len != sizeof all;
   registers->program_counter = all.pc;
   registers->stack_pointer = all.sp;
+  memcpy(registers->general, all.regs, sizeof all.regs);
+  registers->general_count = sizeof all.regs / sizeof all.regs[0];
   uint64_t thread_pointer = 0;
   part = (struct iovec){.iov_base = &thread_pointer, .iov_len = sizeof thread_pointer};
   if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_ARM_TLS, &part) < 0)

@@ -61,6 +61,9 @@ struct cpt_registers {
   uint64_t program_counter;
   uint64_t stack_pointer;
   uint64_t thread_pointer;
+  // The general registers, in no particular order: what the thread has in its hands.
+  uint64_t general[31];
+  uint32_t general_count;
   // 1 if the thread executes 32-bit code.
   int32_t is_32_bit;
 };

@@ -9,6 +9,8 @@ package struct CollectedHeap: Sendable {
   var sizes = SizeTable()
   var log = FindingLog()
   var fastbins: [FastbinLists] = []
+  /// What the threads inside malloc have in their registers and at the end of their stacks.
+  var heldWords: Set<UInt64> = []
   /// The mappings of mmapped chunks.
   var mmappedRanges: [AddressRange] = []
 
@@ -67,14 +69,54 @@ package struct CollectedHeap: Sendable {
         }
         isTaken[index] = true
         moved.insert(address)
-        partial.arenas[place].inUse.add(size: size, count: -1)
-        partial.arenas[place].cached.add(size: size)
-        sizes.update(size) {
-          $0.inUse -= 1
-          $0.cached += 1
-        }
+        countAsCached(size, arena: place)
         address = candidates[index].next
       }
+    }
+    guard lists.isBeingChanged else { return }
+    for word in heldWords.sorted() {
+      let list = listInHand(from: word, candidates, isTaken)
+      for index in list {
+        isTaken[index] = true
+        moved.insert(candidates[index].address)
+        countAsCached(candidates[index].size, arena: place)
+      }
+      if let first = list.first {
+        log.add(
+          .inTransit, at: word &+ 16,
+          "a thread was taking a fastbin of arena \(lists.arena) apart: \(list.count) chunks of "
+            + "\(candidates[first].size) bytes in its hands count as cached")
+      }
+    }
+  }
+
+  /// The chunks of a fastbin that a consolidating thread has taken off the arena: those that its links
+  /// lead to from `chunk`, which it has in a register, to the end.
+  ///
+  /// Blocks of the program can hold old links, too, but none of the program's pointers leads to a
+  /// chunk's header; so only whole lists of two and more are believed.
+  private func listInHand(
+    from chunk: UInt64, _ candidates: [FastbinCandidate], _ isTaken: [Bool]
+  ) -> [Int] {
+    var list: [Int] = []
+    var address = chunk
+    while address != 0 {
+      guard let index = candidates.index(of: address, by: { $0.address }), !isTaken[index],
+        candidates[index].size == candidates[list.first ?? index].size,
+        list.count < candidates.count
+      else { return [] }
+      list.append(index)
+      address = candidates[index].next
+    }
+    return list.count >= 2 ? list : []
+  }
+
+  private mutating func countAsCached(_ size: UInt64, arena place: Int) {
+    partial.arenas[place].inUse.add(size: size, count: -1)
+    partial.arenas[place].cached.add(size: size)
+    sizes.update(size) {
+      $0.inUse -= 1
+      $0.cached += 1
     }
   }
 
@@ -89,6 +131,8 @@ package struct CollectedHeap: Sendable {
 struct FastbinLists: Sendable {
   /// The arena's index.
   var arena: Int
+  /// Whether a thread was changing the arena.
+  var isBeingChanged: Bool
   /// The first chunk of each list, 0 if it is empty.
   var heads: [UInt64]
   /// The chunks that could be in a list by what their first word holds.

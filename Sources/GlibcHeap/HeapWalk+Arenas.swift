@@ -85,7 +85,10 @@ extension HeapWalk {
   }
 
   private mutating func prepareScan(for arena: Arena, index: Int, isMain: Bool) {
-    let fastbins = arena.fastbinHeads.indices.filter { arena.fastbinHeads[$0] != 0 }
+    // One that a thread is taking apart looks empty.
+    let fastbins = arena.fastbinHeads.indices.filter {
+      isArenaLocked || arena.fastbinHeads[$0] != 0
+    }
     scan.ground = ChainScan.Ground(
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.

@@ -184,8 +184,10 @@ package struct HeapWalk: ~Copyable {
   private mutating func run() throws(ReadFault) -> CollectedHeap {
     let arenas = try readRing()
     reportMovement(arenas)
+    let heldWords = try heldWords()
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var collected = CollectedHeap(HeapSnapshot())
+    collected.heldWords = heldWords
     try locateMemory(of: arenas)
     for (index, arena) in arenas.enumerated() where includes(arena: index) {
       let summary = try walk(arena, index: index)
@@ -193,7 +195,8 @@ package struct HeapWalk: ~Copyable {
       if scan.ground.fastbinLimit > 0 {
         collected.fastbins.append(
           FastbinLists(
-            arena: index, heads: arena.fastbinHeads, candidates: scan.fastbinCandidates))
+            arena: index, isBeingChanged: isArenaLocked, heads: arena.fastbinHeads,
+            candidates: scan.fastbinCandidates))
         scan.fastbinCandidates = []
       }
     }
@@ -220,6 +223,14 @@ package struct HeapWalk: ~Copyable {
         "arena \(index) was locked: a thread was changing it, and what it had in its hands counts as "
           + "in use")
     }
+  }
+
+  /// What the threads that were inside malloc have in their registers and in the last 512 bytes of
+  /// their stacks.
+  private func heldWords() throws(ReadFault) -> Set<UInt64> {
+    let inside = threads.filter { instance.code?.contains($0.programCounter) == true }
+    let stacks = try reader.gather(at: inside.map(\.stackPointer), wordsEach: 64)
+    return Set(inside.flatMap(\.registers)).union(stacks.words)
   }
 
   private func includes(arena index: Int) -> Bool {

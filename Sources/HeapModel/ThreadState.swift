@@ -1,7 +1,7 @@
 // What is known of one thread while it is stopped.
 
 /// One thread of the target, stopped.
-package struct ThreadState: Hashable, Sendable, BitwiseCopyable {
+package struct ThreadState: Hashable, Sendable {
   /// Its thread id in our PID namespace.
   package var tid: Int32
   /// Its thread pointer (`fs_base`, `tpidr_el0`), from which its thread-local variables are found.
@@ -10,15 +10,18 @@ package struct ThreadState: Hashable, Sendable, BitwiseCopyable {
   package var programCounter: RemoteAddress
   /// Where its stack ends.
   package var stackPointer: RemoteAddress
+  /// Its general registers, in no particular order.
+  package var registers: [UInt64]
 
   /// Makes a state.
   package init(
     tid: Int32, threadPointer: RemoteAddress, programCounter: RemoteAddress,
-    stackPointer: RemoteAddress
+    stackPointer: RemoteAddress, registers: [UInt64] = []
   ) {
     self.tid = tid
     self.threadPointer = threadPointer
     self.programCounter = programCounter
     self.stackPointer = stackPointer
+    self.registers = registers
   }
 }

@@ -160,11 +160,16 @@ package struct StopWindow: ~Copyable {
       unreadable.append(tid)
       return
     }
+    let general = unsafe withUnsafeBytes(of: registers.general) { bytes in
+      (0..<min(Int(registers.general_count), bytes.count / 8)).map {
+        unsafe bytes.loadUnaligned(fromByteOffset: 8 * $0, as: UInt64.self)
+      }
+    }
     threads.append(
       ThreadState(
         tid: tid, threadPointer: RemoteAddress(registers.thread_pointer),
         programCounter: RemoteAddress(registers.program_counter),
-        stackPointer: RemoteAddress(registers.stack_pointer)))
+        stackPointer: RemoteAddress(registers.stack_pointer), registers: general))
   }
 }
 
