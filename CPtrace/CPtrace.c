@@ -108,10 +108,6 @@ int cpt_detach(int32_t tid, int32_t signal) {
   return ptrace_result(ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal));
 }
 
-int cpt_continue(int32_t tid, int32_t signal) {
-  return ptrace_result(ptrace(PTRACE_CONT, tid, NULL, (void *)(intptr_t)signal));
-}
-
 #if defined(__x86_64__)
 
 int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {

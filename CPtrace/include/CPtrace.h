@@ -53,9 +53,6 @@ int cpt_reap(int32_t tid);
 // signal-delivery-stop reported is delivered; ESRCH if the thread is not stopped.
 int cpt_detach(int32_t tid, int32_t signal);
 
-// Lets a stopped thread run on, still attached, delivering `signal` if it is not 0.
-int cpt_continue(int32_t tid, int32_t signal);
-
 // The registers that locate a thread in memory.
 struct cpt_registers {
   uint64_t program_counter;

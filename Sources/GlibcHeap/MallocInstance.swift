@@ -8,8 +8,6 @@ package struct MallocInstance: Sendable {
   package var path: String
   /// The version in the file's own banner, nil if it has none.
   package var glibcVersion: String?
-  /// The machine.
-  package var machine: ELFImage.Machine
   /// Where the file lies in the target.
   package var imageRange: AddressRange
   /// How its arenas are laid out.
@@ -82,7 +80,6 @@ package struct MallocInstance: Sendable {
     return MallocInstance(
       path: loaded.path,
       glibcVersion: loaded.image.glibcBanner,
-      machine: loaded.image.machine,
       imageRange: loaded.range,
       arenaLayout: arena.layout,
       mainArena: loaded.address(of: arena.address),
