@@ -53,11 +53,23 @@ package struct TargetFacts: Hashable, Sendable {
 package struct CaptureFacts: Hashable, Sendable {
   /// How the target was treated.
   package enum Mode: String, Sendable {
+    /// One stop in which everything was read.
     case stop
+    /// Several stops within a budget, between which the target ran.
+    case slices
+    /// A copy of the target, made by the kernel in one stop, was read.
+    case fork
+    /// It was read while it ran.
+    case live
   }
   /// How the parts of the result agree in time.
   package enum Consistency: String, Sendable {
+    /// All of one moment.
     case atomic
+    /// Each stop's part of one moment.
+    case sliced
+    /// Each word of a moment of its own.
+    case live
   }
 
   /// How the target was treated.
@@ -72,13 +84,18 @@ package struct CaptureFacts: Hashable, Sendable {
   package var totalStop: Duration
   /// From the first look at the process to the end of the walk.
   package var elapsed: Duration
-  /// Bytes copied out of the target while it was stopped.
+  /// Bytes that were read: out of the target while it was stopped, out of its copy, or out of it
+  /// while it ran.
   package var copiedBytes: UInt64
+  /// How often a part could not go on where the one before had ended, because chunks had moved there.
+  package var resynchronisations: Int
+  /// How many of the stops were ended at once, because a thread was inside malloc.
+  package var retries: Int
 
   /// Makes the facts.
   package init(
     mode: Mode, consistency: Consistency, stops: Int, longestStop: Duration, totalStop: Duration,
-    elapsed: Duration, copiedBytes: UInt64
+    elapsed: Duration, copiedBytes: UInt64, resynchronisations: Int = 0, retries: Int = 0
   ) {
     self.mode = mode
     self.consistency = consistency
@@ -87,6 +104,8 @@ package struct CaptureFacts: Hashable, Sendable {
     self.totalStop = totalStop
     self.elapsed = elapsed
     self.copiedBytes = copiedBytes
+    self.resynchronisations = resynchronisations
+    self.retries = retries
   }
 }
 
