@@ -103,7 +103,8 @@ extension HeapWalk {
       Check(
         "arena \(summary.index) system_mem", expected: summary.systemBytes,
         found: summary.accountedBytes,
-        holds: summary.accountedBytes == summary.systemBytes || hasMoved))
+        holds: (isArenaOfOneMoment ? summary.accountedBytes : found) == summary.systemBytes
+          || hasMoved))
   }
 
   /// Whether the target runs while it is read.
@@ -145,6 +146,7 @@ extension HeapWalk {
     if isLive {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+      scan.ground.tcacheKey = hints.tcacheKey
     }
     prepareFastbins()
     scan.inUse = Tally()

@@ -50,11 +50,8 @@ struct Window: ~Copyable {
   ) throws(ReadFault) -> Bool {
     let end = base &+ UInt64(count)
     let isSequential = count > 0 && address <= end &+ pageSize && address >= base
-    if isSequential {
-      nextLength = min(nextLength * 4, buffer.byteCount)
-    } else if !continues {
-      nextLength = Self.smallest
-    }
+    nextLength =
+      isSequential || continues ? min(nextLength * 4, buffer.byteCount) : Self.smallest
     continues = false
     base = address & ~(pageSize &- 1)
     count = 0
@@ -88,7 +85,7 @@ struct Window: ~Copyable {
     count = 0
   }
 
-  /// Has the next move read as much as if it went on from the one before.
+  /// Has the next move read as much as if it were sequential.
   mutating func expectMore() {
     continues = true
   }
