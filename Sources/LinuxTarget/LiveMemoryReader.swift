@@ -118,6 +118,22 @@ package final class LiveMemoryReader: MemoryReader {
     return GatheredWords(wordsEach: wordsEach, words: words, isReadable: isReadable)
   }
 
+  /// Whether the address space that this reader opened is still in use: no more when its process has
+  /// ended or called exec.
+  ///
+  /// One system call, about a microsecond, and exact with or without address randomisation: an open page
+  /// map belongs to an address space, not to a process, and reads as empty when that has gone (not
+  /// documented in proc(5), but tested). Only where another process shares the address space (a target
+  /// that is in a vfork and then calls exec) it lives on although the target has left it. Nil if the
+  /// page map could not be opened.
+  package func isAddressSpaceInUse() -> Bool? {
+    guard pageMap >= 0 else { return nil }
+    var entry: UInt64 = 0
+    return unsafe withUnsafeMutableBytes(of: &entry) { bytes in
+      unsafe cpt_pread(pageMap, bytes.baseAddress, bytes.count, 0)
+    } > 0
+  }
+
   package func touchedPages(
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> [Bool]? {
