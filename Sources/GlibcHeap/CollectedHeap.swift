@@ -58,6 +58,8 @@ package struct CollectedHeap: Sendable {
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
   /// as cached instead of in use.
   private mutating func follow(_ lists: FastbinLists) {
+    // What leads through pages that are swapped out is not damaged.
+    let isWhole = lists.isOfOneMoment && !log.hasSwapped(.arena(lists.arena))
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
     var isTaken = [Bool](repeating: false, count: candidates.count)
@@ -65,13 +67,13 @@ package struct CollectedHeap: Sendable {
       var address = head.chunk
       while address != 0 {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(address, head.size, "leads to what is no cached chunk of that size")
           }
           break
         }
         guard !isTaken[index], candidates[index].size == head.size else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(
               address, head.size,
               isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")
