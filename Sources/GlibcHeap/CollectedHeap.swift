@@ -69,6 +69,8 @@ package struct CollectedHeap: Sendable {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
           if isWhole {
             report(address, head.size, "leads to what is no cached chunk of that size")
+          } else if log.hasSwapped(.arena(lists.arena)) {
+            log.addSwapped(.arena(lists.arena), at: address, places: 0)
           }
           break
         }

@@ -88,7 +88,8 @@ struct FindingLog {
         + "compared"
     case .arena(let index):
       "\(item.bytes) bytes of arena \(index) were not counted: in \(item.places) places, headers of "
-        + "chunks are swapped out and were not read"
+        + "chunks are swapped out and were not read; free chunks that only those lead to count as in "
+        + "use"
     case .caches:
       "links of \(item.places) cached chunks are swapped out and were not read: what follows them in "
         + "their lists counts as in use"
