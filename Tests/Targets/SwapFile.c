@@ -15,6 +15,11 @@ enum { page = 4096 };
 
 static int fail(const char *path, const char *what) {
   printf("%s of %s: %s\n", what, path, strerror(errno));
+  return 1;
+}
+
+static int fail_and_remove(const char *path, const char *what) {
+  fail(path, what);
   unlink(path);
   return 1;
 }
@@ -40,10 +45,10 @@ int main(int count, char **values) {
       memcpy(block + 1024, header, sizeof header);
       memcpy(block + page - 10, "SWAPSPACE2", 10);
     }
-    if (write(file, block, page) != page) return fail(path, "write");
+    if (write(file, block, page) != page) return fail_and_remove(path, "write");
   }
-  if (fsync(file) != 0 || close(file) != 0) return fail(path, "fsync");
-  if (swapon(path, 0) != 0) return fail(path, "swapon");
+  if (fsync(file) != 0 || close(file) != 0) return fail_and_remove(path, "fsync");
+  if (swapon(path, 0) != 0) return fail_and_remove(path, "swapon");
   printf("on\n");
   fflush(stdout);
   char input;
