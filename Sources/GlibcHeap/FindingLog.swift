@@ -82,19 +82,22 @@ struct FindingLog {
   }
 
   private func detail(of item: Swapped) -> String {
-    switch item.part {
+    func counted(_ noun: String) -> String {
+      "\(item.places) \(noun)\(item.places == 1 ? "" : "s")"
+    }
+    return switch item.part {
     case .arena(let index) where item.bytes == 0:
       "links of free chunks of arena \(index) are swapped out and were not read: its lists were not "
         + "compared"
     case .arena(let index):
-      "\(item.bytes) bytes of arena \(index) were not counted: in \(item.places) places, headers of "
+      "\(item.bytes) bytes of arena \(index) were not counted: in \(counted("place")), headers of "
         + "chunks are swapped out and were not read; free chunks that only those lead to count as in "
         + "use"
     case .caches:
-      "links of \(item.places) cached chunks are swapped out and were not read: what follows them in "
+      "links of \(counted("cached chunk")) are swapped out and were not read: what follows them in "
         + "their lists counts as in use"
     case .mmapped:
-      "\(item.places) mmapped chunks of \(item.bytes) bytes were not found: pages that may hold their "
+      "\(counted("mmapped chunk")) of \(item.bytes) bytes were not found: pages that may hold their "
         + "headers are swapped out and were not read"
     }
   }
