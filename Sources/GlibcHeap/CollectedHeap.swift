@@ -60,6 +60,8 @@ package struct CollectedHeap: Sendable {
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
   /// as cached instead of in use.
   private mutating func follow(_ lists: FastbinLists) {
+    // What leads through pages that are swapped out is not damaged.
+    let isWhole = lists.isOfOneMoment && !log.hasSwapped(.arena(lists.arena))
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
     if lists.isTold {
@@ -71,13 +73,15 @@ package struct CollectedHeap: Sendable {
       var address = head.chunk
       while address != 0 {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(address, head.size, "leads to what is no cached chunk of that size")
+          } else if log.hasSwapped(.arena(lists.arena)) {
+            log.addSwapped(.arena(lists.arena), at: address, places: 0)
           }
           break
         }
         guard !isTaken[index], candidates[index].size == head.size else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(
               address, head.size,
               isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")

@@ -94,10 +94,14 @@ extension HeapWalk {
     let hasMoved = !isArenaOfOneMoment && before != summary.systemBytes
     if found < summary.systemBytes {
       let missing = summary.systemBytes - found
-      log.add(
-        hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
-        "\(missing) bytes of arena \(summary.index) were not found"
-          + (hasMoved ? ": it changed its size meanwhile" : ""))
+      if log.hasSwapped(.arena(summary.index)) {
+        log.addSwapped(.arena(summary.index), at: arena.address.bits, bytes: missing)
+      } else {
+        log.add(
+          hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
+          "\(missing) bytes of arena \(summary.index) were not found"
+            + (hasMoved ? ": it changed its size meanwhile" : ""))
+      }
     }
     checks.append(
       Check(
@@ -269,9 +273,9 @@ extension HeapWalk {
       var address = raised & ~(maximum - 1)
       while address < range.upperBound.bits, places.count < Self.arenaLimit {
         // Memory that others have reserved and never touched has many such places.
-        let touched = reader.touchedPages(
+        let states = reader.pageStates(
           from: RemoteAddress(address), count: 1, pageSize: options.pageSize)
-        if touched?.first ?? true { places.append(RemoteAddress(address)) }
+        if states?.first ?? .resident == .resident { places.append(RemoteAddress(address)) }
         address &+= maximum
       }
     }

@@ -177,7 +177,10 @@ extension HeapWalk {
 
   private mutating func reportUnknown(_ thread: Int, value: UInt64?) {
     let what =
-      value.map { "its tcache pointer leads to \(RemoteAddress($0)), which holds no tcache" }
+      value.map {
+        "its tcache pointer leads to \(RemoteAddress($0)), which "
+          + (isSwappedOut($0) ? "is swapped out" : "holds no tcache")
+      }
       ?? "its thread-local variables cannot be read"
     log.add(
       .threadUnknown, at: value,
@@ -318,6 +321,12 @@ extension HeapWalk {
       var next: [Step] = []
       for (index, step) in steps.enumerated() {
         let sizes = caches[step.cache].layout.chunkSizes(inBin: step.bin)
+        if links[index, 0] == nil, isSwappedOut(step.address), step.address >= 16 {
+          // It is cached; only what follows it in the list is not known.
+          entries.append((step.address &- 16, .cached(sizes)))
+          log.addSwapped(.caches, at: step.address)
+          continue
+        }
         guard let stored = links[index, 0], step.address >= 16 else {
           reportList(caches[step.cache], step, "leads to unreadable memory")
           continue

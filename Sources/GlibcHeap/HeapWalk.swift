@@ -74,6 +74,8 @@ package struct HeapWalk: ~Copyable {
   var isArenaLocked = false
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
+  /// Whether the last such try ended at a page that is swapped out.
+  var trialMetSwapped = false
   /// The bins of arenas whose links do not agree with what was walked.
   var binLists: [BinLists] = []
   /// What is left of the lists of the present arena's fastbins, which were too long to follow in a stop.
@@ -102,7 +104,7 @@ package struct HeapWalk: ~Copyable {
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
-  private init(
+  init(
     instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
     buffers: consuming WalkBuffers, pacing: (any WalkPacing)?
