@@ -24,6 +24,8 @@ package struct Finding: Hashable, Sendable {
     case limitReached = "limit_reached"
     /// More than one malloc, or one that may not be the program's, is in the process.
     case allocator = "allocator"
+    /// Something about the clone whose memory was read that could not be had as it should be.
+    case clone = "clone"
   }
 
   /// Which rule it is about.
@@ -49,7 +51,7 @@ package struct Finding: Hashable, Sendable {
     case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .threadNotStopped,
       .mmapMismatch, .limitReached:
       true
-    case .inTransit, .allocator:
+    case .inTransit, .allocator, .clone:
       false
     }
   }

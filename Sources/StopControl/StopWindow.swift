@@ -45,7 +45,8 @@ package struct StopWindow: ~Copyable {
   /// Whether new threads kept appearing until we gave up looking for more.
   package let isUnsettled: Bool
 
-  private var stopper: ThreadStopper
+  /// The threads themselves, for those who run a system call in one of them.
+  var stopper: ThreadStopper
   private let execGuard: ExecGuard
   private let began: Int64
   private let deadline: Duration
@@ -175,7 +176,7 @@ package struct StopWindow: ~Copyable {
 
 extension Duration {
   /// The duration in whole nanoseconds, at most those of an `Int64`.
-  fileprivate var wholeNanoseconds: Int64 {
+  var wholeNanoseconds: Int64 {
     let (seconds, attoseconds) = components
     let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
     let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)

@@ -30,6 +30,17 @@ struct ThreadStopper: ~Copyable {
     var phase = Phase.running
     /// The signal that it was about to receive when it stopped: it must get it when it is let go.
     var signal: Int32 = 0
+    /// Whether job control has stopped its process.
+    var isStoppedByJobControl = false
+
+    /// Takes down why it stopped.
+    mutating func note(_ stop: cpt_stop) {
+      // At an event's stop (that of PTRACE_INTERRUPT, or a group-stop, which the kernel itself
+      // resumes after detaching) no signal is under way.
+      signal = stop.event == 0 ? stop.signal : 0
+      isStoppedByJobControl =
+        stop.event == Int32(cpt_event_stop) && stop.signal != SIGTRAP
+    }
   }
 
   /// How long a release waits for threads that can be let go only when they stop.
@@ -83,22 +94,36 @@ struct ThreadStopper: ~Copyable {
     }
     var added = 0
     for index in 0..<count where !known.contains(listed[index]) {
-      let tid = listed[index]
-      let result = cpt_seize(tid)
-      switch -result {
-      case 0:
-        known.insert(tid)
-        tracees.append(Tracee(tid: tid))
-        added += 1
-      case ESRCH:
-        continue
-      case EPERM where hasEnded(tid):
-        continue
-      default:
-        throw .attachRefused(pid: pid, tid: tid, errno: -result)
-      }
+      if try attach(to: listed[index]) { added += 1 }
     }
     return added
+  }
+
+  /// Attaches to one thread and returns whether it was there.
+  mutating func attach(to tid: Int32) throws(StopError) -> Bool {
+    let result = cpt_seize(tid)
+    switch -result {
+    case 0:
+      known.insert(tid)
+      tracees.append(Tracee(tid: tid))
+      return true
+    case ESRCH:
+      return false
+    case EPERM where hasEnded(tid):
+      return false
+    default:
+      throw .attachRefused(pid: pid, tid: tid, errno: -result)
+    }
+  }
+
+  /// Notes how thread number `index`, which was run in between, has stopped again; nil if it has been
+  /// killed, and so is to be waited for.
+  mutating func note(_ stop: cpt_stop?, of index: Int) {
+    if let stop {
+      tracees[index].note(stop)
+    } else {
+      tracees[index].phase = .stopping
+    }
   }
 
   /// Asks all threads from number `first` on to stop.
@@ -180,9 +205,7 @@ struct ThreadStopper: ~Copyable {
       break
     case 1:
       tracee.phase = .stopped
-      // At an event's stop (that of PTRACE_INTERRUPT, or a group-stop, which the kernel itself
-      // resumes after detaching) no signal is under way.
-      tracee.signal = stop.event == 0 ? stop.signal : 0
+      tracee.note(stop)
     default:
       tracee.phase = .gone
     }

@@ -1,0 +1,139 @@
+// One stopped thread of another process in which system calls are run.
+//
+// What the thread would do next is kept here meanwhile: its registers and its signal mask. It gets
+// both back before anything else is done with it. How a thread that sleeps in a system call comes back
+// to its sleep: the kernel restarts an interrupted call when the thread runs on from the place where
+// it looks for signals (a PTRACE_EVENT_STOP), not when it runs on from the exit of a system call. So
+// the thread is led through one more such stop, with its own registers.
+
+import CPtrace
+import LinuxTarget
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// A stopped thread that makes system calls for us.
+struct CallingThread {
+  /// How a call went on.
+  enum Progress {
+    /// It returned this; the thread is stopped at its exit.
+    case returned(Int64)
+    /// It made a process, which is attached to; the thread is stopped within the call.
+    case gaveBirth(to: Int32)
+    /// The thread stopped for something else before the call began.
+    case disturbed(cpt_stop)
+    /// It has been killed.
+    case gone
+  }
+
+  /// A thread that is its own again.
+  struct Settled {
+    /// Why it is stopped.
+    var stop: cpt_stop
+    /// What the call returned in the midst of which it was.
+    var result: Int64
+  }
+
+  /// How often a stop that means nothing is passed over.
+  private static let indifference = 16
+  /// How often the processor is given away before sleeping instead.
+  private static let yieldLimit = 200
+
+  /// Its thread id.
+  let tid: Int32
+  /// What its registers say.
+  let place: cpt_place
+  private let own: cpt_context
+  let proc: ProcFileSystem
+
+  /// Takes down the context of a stopped thread, nil if it cannot be had.
+  init?(_ tid: Int32, proc: ProcFileSystem) {
+    var context = cpt_context()
+    guard unsafe cpt_save_context(tid, &context) == 0 else { return nil }
+    var place = cpt_place()
+    unsafe cpt_describe_context(&context, &place)
+    self.tid = tid
+    self.place = place
+    self.proc = proc
+    own = context
+  }
+
+  /// Has the thread make `call` by the instruction at `instruction`.
+  ///
+  /// Unless it is gone, it must be restored, settled or ended afterwards.
+  func make(_ call: cpt_call, at instruction: UInt64) -> Progress {
+    var context = own
+    var call = call
+    guard unsafe cpt_set_call(tid, &context, instruction, &call) == 0 else { return .gone }
+    var hasEntered = false
+    for _ in 0..<Self.indifference {
+      guard cpt_resume(tid, 1) == 0, let stop = awaitStop() else { return .gone }
+      switch (stop.event, stop.signal) {
+      case (0, Int32(cpt_signal_of_calls)) where hasEntered:
+        var result: Int64 = 0
+        return unsafe cpt_get_result(tid, &result) == 0 ? .returned(result) : .gone
+      case (0, Int32(cpt_signal_of_calls)):
+        hasEntered = true
+      case (Int32(cpt_event_birth), _):
+        var born: UInt64 = 0
+        guard unsafe cpt_get_message(tid, &born) == 0, let pid = Int32(exactly: born), pid > 0
+        else { return .gone }
+        return .gaveBirth(to: pid)
+      case (Int32(cpt_event_stop), SIGTRAP):
+        // The state of job control has changed, and is what it was again.
+        break
+      default:
+        return .disturbed(stop)
+      }
+    }
+    return .disturbed(cpt_stop(signal: SIGTRAP, event: Int32(cpt_event_stop)))
+  }
+
+  /// Gives the thread its own context back and leaves it in a stop from which the kernel restarts the
+  /// call that it was in; nil if it has been killed.
+  func settle() -> Settled? {
+    // In the midst of a birth, all but the result register is its own again from here on.
+    guard restore(), cpt_interrupt(tid) == 0, cpt_resume(tid, 0) == 0, let stop = awaitStop()
+    else { return nil }
+    var result: Int64 = 0
+    guard unsafe cpt_get_result(tid, &result) == 0, restore() else { return nil }
+    return Settled(stop: stop, result: result)
+  }
+
+  /// Gives the thread its own context back where it is; returns whether that was possible.
+  @discardableResult
+  func restore() -> Bool {
+    var context = own
+    return unsafe cpt_restore_context(tid, &context) == 0
+  }
+
+  /// Waits until it stops, nil if it has been killed.
+  private func awaitStop() -> cpt_stop? {
+    Self.awaitStop(of: tid, proc: proc)
+  }
+
+  /// Waits until a thread that is attached to stops, nil if it has been killed.
+  static func awaitStop(of tid: Int32, proc: ProcFileSystem) -> cpt_stop? {
+    var idle = 0
+    while true {
+      var stop = cpt_stop()
+      switch unsafe cpt_wait(tid, 0, &stop) {
+      case 0: break
+      case 1: return stop
+      default: return nil
+      }
+      idle += 1
+      // A first thread is not reported as ended before the others have been waited for.
+      if idle % 256 == 0, hasEnded(tid, proc: proc) { return nil }
+      cpt_pause(idle < yieldLimit ? 0 : 20_000)
+    }
+  }
+
+  private static func hasEnded(_ tid: Int32, proc: ProcFileSystem) -> Bool {
+    guard let text = try? proc.text(proc.path(tid, "stat")),
+      let state = ProcessStat(parsing: text)?.state
+    else { return true }
+    return state == "Z" || state == "X"
+  }
+}

@@ -1,0 +1,196 @@
+// A copy of a process that never runs: made in one short stop, read at leisure, gone afterwards.
+
+package import HeapModel
+package import LinuxTarget
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// The clone of a process, for as long as this value lives.
+///
+/// The dangerous part is done by another process, the keeper (see `CloneKeeper`), which ends the clone
+/// and has the target wait for what is left of it: when `end` is called, when this value goes, or when
+/// this process is killed. Should the keeper be killed, the kernel ends the clone with it, and a second
+/// keeper does the rest; if both are killed at once, the target keeps two ended children without an
+/// exit signal, of which it notices nothing, until it ends.
+package struct ProcessClone: ~Copyable {
+  /// The clone's process id.
+  package let pid: Int32
+  /// The registers of the target's threads at the moment that the clone is a copy of.
+  package let threads: [ThreadState]
+  /// What could not be had as it should be.
+  package let findings: [Finding]
+  /// How many threads the target had, with those whose registers could not be read.
+  package let threadCount: Int
+  /// How long the target was stopped to be cloned.
+  package let firstStop: Duration
+  /// The lengths of earlier stops, in which signals came in between.
+  package let earlierStops: [Duration]
+  /// How long the registers of one thread of the target were not its own.
+  package let registersChanged: Duration
+
+  private var keeper: KeeperProcess
+  private let program: KeeperProgram
+  private let target: Int32
+  private let startTime: UInt64
+  private let born: [Offspring]
+
+  /// Clones `process` by means of `program`.
+  ///
+  /// - Parameter available: how much memory the clone may take, in bytes; nil if that is not to be
+  ///   judged.
+  /// - Throws: `CloneError`; the target then runs on, without a clone.
+  package init(
+    of process: LinuxProcess, keeper program: KeeperProgram, available: UInt64? = nil
+  ) throws(CloneError) {
+    if let available, let room = CloneRoom(process), room.needed > available {
+      throw .noRoom(pid: process.pid, needed: room.needed, available: available)
+    }
+    let arguments = ["\(process.pid)", "\(process.startTime)"]
+    var keeper = try KeeperProcess(program, arguments)
+    var report = Report()
+    while report.clone == nil {
+      switch try keeper.next(mayGiveUp: true) {
+      case .failed(let error):
+        // It has the target wait for what was born before it failed.
+        keeper.dismiss()
+        while try keeper.next(mayGiveUp: false) != nil {}
+        throw error
+      case let message?:
+        report.add(message)
+      case nil:
+        keeper.dismiss()
+        keeper.waitForEnd()
+        throw .keeperEnded(pid: process.pid)
+      }
+    }
+    pid = report.clone ?? 0
+    threads = report.threads
+    findings = report.findings
+    threadCount = report.threadCount
+    firstStop = report.stop
+    earlierStops = report.earlierStops
+    registersChanged = report.changed
+    born = report.born
+    self.keeper = keeper
+    self.program = program
+    target = process.pid
+    startTime = process.startTime
+  }
+
+  /// Ends the clone and returns how long the target was stopped for that, zero if it has ended itself.
+  ///
+  /// - Throws: `CloneError.notReaped` if the target was not to be made to wait for its ended clones.
+  package consuming func end() throws(CloneError) -> Duration {
+    keeper.dismiss()
+    if let outcome = try Self.outcome(of: &keeper) {
+      return try Self.judge(outcome, target)
+    }
+    // It was killed, and the clone with it.
+    let remnants = born.map { "\($0.pid):\($0.namespacedPID)" }
+    var second = try KeeperProcess(program, ["\(target)", "\(startTime)"] + remnants)
+    second.dismiss()
+    if let outcome = try Self.outcome(of: &second) {
+      return try Self.judge(outcome, target)
+    }
+    throw .keeperEnded(pid: target)
+  }
+
+  /// How it ended with the clone, nil if the keeper did not live to say so.
+  private static func outcome(
+    of keeper: inout KeeperProcess
+  ) throws(CloneError) -> (stop: Duration, left: [Int32])? {
+    while let message = try keeper.next(mayGiveUp: false) {
+      switch message {
+      case .ended(let stop, let left):
+        keeper.waitForEnd()
+        return (stop, left)
+      case .failed(.notStopped(.processEnded)), .failed(.anotherProcess):
+        // Without the target, its children are another's, who waits for them by himself.
+        return (.zero, [])
+      case .failed(let error):
+        throw error
+      case .born, .thread, .finding, .earlierStop, .ready:
+        continue
+      }
+    }
+    keeper.waitForEnd()
+    return nil
+  }
+
+  private static func judge(
+    _ outcome: (stop: Duration, left: [Int32]), _ target: Int32
+  ) throws(CloneError) -> Duration {
+    guard outcome.left.isEmpty else { throw .notReaped(pid: target, clones: outcome.left) }
+    return outcome.stop
+  }
+
+  /// What a keeper says, as far as it has.
+  private struct Report {
+    var clone: Int32?
+    var threads: [ThreadState] = []
+    var findings: [Finding] = []
+    var threadCount = 0
+    var stop = Duration.zero
+    var earlierStops: [Duration] = []
+    var changed = Duration.zero
+    var born: [Offspring] = []
+
+    mutating func add(_ message: KeeperMessage) {
+      switch message {
+      case .born(let offspring): born.append(offspring)
+      case .thread(let thread): threads.append(thread)
+      case .finding(let finding): findings.append(finding)
+      case .earlierStop(let stop): earlierStops.append(stop)
+      case .ready(let clone, let threadCount, let stop, let changed):
+        self.clone = clone
+        self.threadCount = threadCount
+        self.stop = stop
+        self.changed = changed
+      case .failed, .ended:
+        break
+      }
+    }
+  }
+}
+
+/// How much memory a clone may take while it lives.
+package struct CloneRoom: Hashable, Sendable {
+  /// The bytes needed: the page tables of a copy, and a quarter of the data, at least 64 MiB, to be
+  /// written to by the target meanwhile.
+  package let needed: UInt64
+
+  /// Estimates it for a process with so many bytes of data and of files in memory.
+  package init(anonymous: UInt64, files: UInt64) {
+    let floor: UInt64 = 64 << 20
+    // One entry of 8 bytes for a page of 4 KiB.
+    needed = (anonymous / 512).addingSaturated(files / 512)
+      .addingSaturated(min(anonymous, max(floor, anonymous / 4)))
+  }
+
+  /// Estimates it for a live process, nil if its kernel does not tell the two figures.
+  package init?(_ process: LinuxProcess) {
+    guard let text = try? process.proc.text(process.proc.path(process.pid, "status")) else {
+      return nil
+    }
+    func bytes(_ key: String) -> UInt64? {
+      let line = text.split(separator: "\n").first { $0.hasPrefix(key) }
+      guard let words = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }), words.count >= 2,
+        let kibibytes = UInt64(words[1])
+      else { return nil }
+      let (bytes, overflow) = kibibytes.multipliedReportingOverflow(by: 1024)
+      return overflow ? nil : bytes
+    }
+    guard let anonymous = bytes("RssAnon:"), let files = bytes("RssFile:") else { return nil }
+    self.init(anonymous: anonymous, files: files)
+  }
+}
+
+extension UInt64 {
+  /// The sum, at most the largest number there is.
+  fileprivate func addingSaturated(_ other: UInt64) -> UInt64 {
+    let (sum, overflow) = addingReportingOverflow(other)
+    return overflow ? .max : sum
+  }
+}
