@@ -92,8 +92,8 @@ enum CallInstruction {
           unsafe cpt_read_memory(process.memoryID, place, bytes.baseAddress, Int(wanted))
         }
         guard count > 1 else { break }
-        if let index = (0..<Int(count) - 1).first(where: { piece[$0] == 0x0f && piece[$0 + 1] == 5 })
-        {
+        if let index = (0..<Int(count) - 1).first(where: { piece[$0] == 0x0f && piece[$0 + 1] == 5 }
+        ) {
           return place + UInt64(index)
         }
         place += UInt64(count)

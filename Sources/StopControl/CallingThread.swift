@@ -80,8 +80,9 @@ struct CallingThread {
         guard unsafe cpt_get_message(tid, &born) == 0, let pid = Int32(exactly: born), pid > 0
         else { return .gone }
         return .gaveBirth(to: pid)
-      case (Int32(cpt_event_stop), SIGTRAP):
-        // The state of job control has changed, and is what it was again.
+      case (Int32(cpt_event_stop), _):
+        // A second stop after the one that was asked for, or of job control, which takes effect when
+        // the thread is let go.
         break
       default:
         return .disturbed(stop)

@@ -131,7 +131,7 @@ struct KeeperProcess: ~Copyable {
 
     let words = ["malloscope"] + program.arguments + further
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { unsafe pointers.forEach { unsafe free($0) } }
     var pid: pid_t = 0
     let failure = unsafe posix_spawn(
       &pid, program.path, &actions, &attributes, &pointers, environ)

@@ -36,10 +36,9 @@ package struct ProcessClone: ~Copyable {
   private let startTime: UInt64
   private let born: [Offspring]
 
-  /// Clones `process` by means of `program`.
+  /// Clones `process` by means of `program`, if the clone is likely to get along with `available`
+  /// bytes of memory; nil if that is not to be judged.
   ///
-  /// - Parameter available: how much memory the clone may take, in bytes; nil if that is not to be
-  ///   judged.
   /// - Throws: `CloneError`; the target then runs on, without a clone.
   package init(
     of process: LinuxProcess, keeper program: KeeperProgram, available: UInt64? = nil

@@ -119,8 +119,9 @@ extension StopWindow {
     }
   }
 
-  /// Has one of the threads make a forker; the thread is its own again afterwards. What was born is
-  /// added to `born` even if that fails.
+  /// Has one of the threads make a forker; the thread is its own again afterwards.
+  ///
+  /// What was born is added to `born` even if that fails.
   mutating func makeForker(
     of process: LinuxProcess, instruction fallback: UInt64?, born: inout [Offspring]
   ) throws(CloneError) -> Forker {

@@ -18,7 +18,8 @@ struct CloneKeeperCommand: ParsableCommand {
   @Argument(help: "When it started, in clock ticks since the machine did.")
   var startTime: UInt64
 
-  @Argument(help: "Ended children of it, as PID:PID, that it is to wait for; then nothing is cloned.")
+  @Argument(
+    help: "Ended children of it, as PID:PID, that it is to wait for; then nothing is cloned.")
   var remnants: [CloneKeeper.Remnant] = []
 
   func validate() throws {
