@@ -13,6 +13,7 @@
 #include <sys/syscall.h>
 #include <sys/user.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static int ptrace_result(long value) { return value < 0 ? -errno : 0; }
@@ -82,6 +83,10 @@ void cpt_describe_context(const struct cpt_context *context, struct cpt_place *p
   place->instruction = all.rip - 2;
   // The selector of the 64-bit code segment.
   place->is_64_bit = all.cs == 0x33;
+  // ERESTARTSYS, ERESTARTNOINTR, ERESTARTNOHAND and ERESTART_RESTARTBLOCK of the kernel.
+  int64_t result = (int64_t)all.rax;
+  place->restarts_call = place->system_call >= 0 && result <= -512 && result >= -516 &&
+                         result != -515;
   place->is_futex_wait = place->system_call == SYS_futex;
   switch (place->system_call) {
   case SYS_rt_sigsuspend:
@@ -105,20 +110,38 @@ int cpt_is_call_instruction(int32_t tid, uint64_t address) {
          memcmp(found, syscall_instruction, sizeof found) == 0;
 }
 
-int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
-                 const struct cpt_call *call) {
+static struct user_regs_struct registers_for(const struct cpt_context *context,
+                                            const struct cpt_call *call) {
   struct user_regs_struct all = registers_of(context);
   unsigned long long *const places[] = {&all.rdi, &all.rsi, &all.rdx, &all.r10};
   for (int i = 0; i < call->argument_count && i < 4; i++)
     *places[i] = call->arguments[i];
-  all.rax = (uint64_t)call->number;
-  all.orig_rax = UINT64_MAX;
-  all.rip = instruction;
-  if (ptrace(PTRACE_SETREGS, tid, NULL, &all) < 0)
+  return all;
+}
+
+static int set_registers_and_block(int32_t tid, struct user_regs_struct *all) {
+  if (ptrace(PTRACE_SETREGS, tid, NULL, all) < 0)
     return -errno;
   // The kernel leaves out SIGKILL and SIGSTOP by itself.
   uint64_t every_signal = UINT64_MAX;
   return ptrace_result(ptrace(PTRACE_SETSIGMASK, tid, (void *)kernel_mask_size, &every_signal));
+}
+
+int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
+                 const struct cpt_call *call) {
+  struct user_regs_struct all = registers_for(context, call);
+  all.rax = (uint64_t)call->number;
+  all.orig_rax = UINT64_MAX;
+  all.rip = instruction;
+  return set_registers_and_block(tid, &all);
+}
+
+int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struct cpt_call *call) {
+  struct user_regs_struct all = registers_for(context, call);
+  // What the kernel has in them at the entry.
+  all.rax = (uint64_t)-ENOSYS;
+  all.orig_rax = (uint64_t)call->number;
+  return set_registers_and_block(tid, &all);
 }
 
 int cpt_get_result(int32_t tid, int64_t *result) {
@@ -156,6 +179,11 @@ int cpt_is_call_instruction(int32_t tid, uint64_t address) {
 int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
                  const struct cpt_call *call) {
   (void)tid, (void)context, (void)instruction, (void)call;
+  return -ENOSYS;
+}
+
+int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struct cpt_call *call) {
+  (void)tid, (void)context, (void)call;
   return -ENOSYS;
 }
 
@@ -225,6 +253,14 @@ int cpt_block_signals(void) {
   sigset_t all;
   sigfillset(&all);
   return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
+}
+
+void cpt_await_child_signal(int64_t nanoseconds) {
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGCHLD);
+  struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  sigtimedwait(&awaited, NULL, &span);
 }
 
 void cpt_close_from(int first) {

@@ -34,6 +34,8 @@ struct cpt_place {
   int32_t is_futex_wait;
   // 1 in a call that exchanges the signal mask while it lasts.
   int32_t swaps_mask;
+  // 1 if the kernel makes it begin its call again when it runs on.
+  int32_t restarts_call;
 };
 
 void cpt_describe_context(const struct cpt_context *context, struct cpt_place *place);
@@ -70,6 +72,10 @@ struct cpt_call cpt_call_reap(int32_t pid);
 // (orig_rax is -1). Registers that are no arguments keep what `context` has.
 int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
                  const struct cpt_call *call);
+
+// Replaces the call that a thread, stopped at its entry, is about to make by `call`, with all signals
+// blocked that can be. `context` is what it had before it began its call again.
+int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struct cpt_call *call);
 
 // The result register of a stopped thread.
 int cpt_get_result(int32_t tid, int64_t *result);
@@ -109,6 +115,11 @@ int cpt_may_be_in_sequence(int32_t tid);
 
 // Blocks all signals that can be.
 int cpt_block_signals(void);
+
+// Waits until the kernel says with SIGCHLD, which must be blocked, that a tracee has stopped or ended,
+// or for so many nanoseconds. sigtimedwait(2): unlike a wait call, it comes back when a tracee has died
+// that is not reported yet.
+void cpt_await_child_signal(int64_t nanoseconds);
 
 // Closes all descriptors from `first` on: close_range(2), or one by one.
 void cpt_close_from(int first);

@@ -33,18 +33,22 @@ struct CallingThread {
     var stop: cpt_stop
     /// What the call returned in the midst of which it was.
     var result: Int64
+    /// How long its registers were not its own.
+    var changed: Duration
   }
 
   /// How often a stop that means nothing is passed over.
   private static let indifference = 16
-  /// How often the processor is given away before sleeping instead.
-  private static let yieldLimit = 200
+  /// How long to wait before looking whether the thread is still there, in nanoseconds.
+  private static let patience: Int64 = 5_000_000
 
   /// Its thread id.
   let tid: Int32
   /// What its registers say.
   let place: cpt_place
   private let own: cpt_context
+  /// Since when its registers are not its own.
+  private var changed: Int64 = 0
   let proc: ProcFileSystem
 
   /// Takes down the context of a stopped thread, nil if it cannot be had.
@@ -62,11 +66,40 @@ struct CallingThread {
   /// Has the thread make `call` by the instruction at `instruction`.
   ///
   /// Unless it is gone, it must be restored, settled or ended afterwards.
-  func make(_ call: cpt_call, at instruction: UInt64) -> Progress {
+  mutating func make(_ call: cpt_call, at instruction: UInt64) -> Progress {
+    changed = cpt_now()
     var context = own
     var call = call
     guard unsafe cpt_set_call(tid, &context, instruction, &call) == 0 else { return .gone }
-    var hasEntered = false
+    return follow(hasEntered: false)
+  }
+
+  /// Has a thread that is to begin its own call again make `call` in its stead.
+  ///
+  /// Its registers are its own up to the moment when it is about to begin, so that they are another's
+  /// for one stop less than with `make`.
+  mutating func makeInstead(_ call: cpt_call) -> Progress {
+    for _ in 0..<Self.indifference {
+      guard cpt_resume(tid, 1) == 0, let stop = awaitStop() else { return .gone }
+      switch (stop.event, stop.signal) {
+      case (0, Int32(cpt_signal_of_calls)):
+        changed = cpt_now()
+        var context = own
+        var call = call
+        guard unsafe cpt_replace_call(tid, &context, &call) == 0 else { return .gone }
+        return follow(hasEntered: true)
+      case (Int32(cpt_event_stop), _):
+        break
+      default:
+        return .disturbed(stop)
+      }
+    }
+    return .disturbed(cpt_stop(signal: SIGTRAP, event: Int32(cpt_event_stop)))
+  }
+
+  /// Runs the thread up to the exit from the call that it makes, or to a birth in it.
+  private func follow(hasEntered: Bool) -> Progress {
+    var hasEntered = hasEntered
     for _ in 0..<Self.indifference {
       guard cpt_resume(tid, 1) == 0, let stop = awaitStop() else { return .gone }
       switch (stop.event, stop.signal) {
@@ -99,7 +132,8 @@ struct CallingThread {
     else { return nil }
     var result: Int64 = 0
     guard unsafe cpt_get_result(tid, &result) == 0, restore() else { return nil }
-    return Settled(stop: stop, result: result)
+    return Settled(
+      stop: stop, result: result, changed: .nanoseconds(cpt_now() - changed))
   }
 
   /// Gives the thread its own context back where it is; returns whether that was possible.
@@ -116,7 +150,7 @@ struct CallingThread {
 
   /// Waits until a thread that is attached to stops, nil if it has been killed.
   static func awaitStop(of tid: Int32, proc: ProcFileSystem) -> cpt_stop? {
-    var idle = 0
+    var hasWaited = false
     while true {
       var stop = cpt_stop()
       switch unsafe cpt_wait(tid, 0, &stop) {
@@ -124,10 +158,11 @@ struct CallingThread {
       case 1: return stop
       default: return nil
       }
-      idle += 1
       // A first thread is not reported as ended before the others have been waited for.
-      if idle % 256 == 0, hasEnded(tid, proc: proc) { return nil }
-      cpt_pause(idle < yieldLimit ? 0 : 20_000)
+      if hasWaited, hasEnded(tid, proc: proc) { return nil }
+      let before = cpt_now()
+      cpt_await_child_signal(patience)
+      hasWaited = cpt_now() - before >= patience
     }
   }
 

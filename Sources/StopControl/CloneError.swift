@@ -152,6 +152,8 @@ package enum CloneError: Error, Equatable, Sendable {
   var isPassing: Bool {
     switch self {
     case .noThread(_, let obstacle): obstacle.isPassing
+    // It only had to wait for a processor.
+    case .threadNotStopped(_, let thread): thread.state == "R" || thread.state == nil
     case .disturbed: true
     default: false
     }

@@ -22,7 +22,7 @@ struct CloneFamily {
     var threadCount: Int
     /// How long the target was stopped.
     var stop: Duration
-    /// The lengths of earlier stops, in which signals came in between.
+    /// The lengths of earlier stops that were in vain.
     var earlierStops: [Duration]
     /// How long the registers of one of its threads were not its own.
     var changed: Duration
@@ -32,7 +32,7 @@ struct CloneFamily {
 
   /// How long threads may take to stop.
   private static let deadline = Duration.milliseconds(100)
-  /// How often the target is stopped if signals come in between.
+  /// How often the target is stopped if something passing comes in between.
   private static let tries = 20
 
   private let process: LinuxProcess
@@ -61,8 +61,8 @@ struct CloneFamily {
       }
       do throws(CloneError) {
         try window.refuseClone(of: process.pid)
-        let forker = try makeForker(&window, fallback)
-        let (clone, sharesFiles) = try makeClone(forker)
+        var forker = try makeForker(&window, fallback)
+        let (clone, sharesFiles) = try makeClone(&forker)
         let threads = window.threads
         let unread = window.unreadable.count
         var findings = window.findings
@@ -75,6 +75,7 @@ struct CloneFamily {
         guard error.isPassing, members.isEmpty else { throw error }
         earlierStops.append(window.end())
         guard earlierStops.count < Self.tries else {
+          if case .threadNotStopped = error { throw error }
           throw .disturbed(pid: process.pid, stops: earlierStops.count)
         }
       }
@@ -94,7 +95,7 @@ struct CloneFamily {
   }
 
   private mutating func makeClone(
-    _ forker: Forker
+    _ forker: inout Forker
   ) throws(CloneError) -> (pid: Int32, sharesFiles: Bool) {
     do throws(Forker.Refusal) {
       let made = try forker.makeClone()

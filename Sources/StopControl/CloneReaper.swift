@@ -82,7 +82,7 @@ struct CloneReaper {
     stopper.interrupt(from: 0)
     guard (try? stopper.awaitStops(from: 0, until: began + Self.deadline)) != nil,
       let tracee = stopper.tracees.first, tracee.phase == .stopped, tracee.signal == 0,
-      let thread = CallingThread(tid, proc: process.proc),
+      var thread = CallingThread(tid, proc: process.proc),
       thread.obstacle(in: process, forBirth: false) == nil,
       let instruction = thread.instruction(fallback: fallback),
       cpt_set_options(tid, Int32(cpt_option_calls)) == 0

@@ -10,7 +10,7 @@ enum KeeperMessage: Equatable {
   case thread(ThreadState)
   /// What could not be had as it should be.
   case finding(Finding)
-  /// The length of a stop in which signals came in between.
+  /// The length of a stop that was in vain.
   case earlierStop(Duration)
   /// The clone can be read.
   case ready(clone: Int32, threadCount: Int, stop: Duration, changed: Duration)

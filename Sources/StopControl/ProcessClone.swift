@@ -25,7 +25,7 @@ package struct ProcessClone: ~Copyable {
   package let threadCount: Int
   /// How long the target was stopped to be cloned.
   package let firstStop: Duration
-  /// The lengths of earlier stops, in which signals came in between.
+  /// The lengths of earlier stops that were in vain.
   package let earlierStops: [Duration]
   /// How long the registers of one thread of the target were not its own.
   package let registersChanged: Duration

@@ -38,7 +38,7 @@ struct Forker {
   let offspring: Offspring
   /// How long the registers of a thread of the target were not its own.
   let changed: Duration
-  private let thread: CallingThread
+  private var thread: CallingThread
   private let instruction: UInt64
 
   /// How often a call is tried that a SIGSTOP gets in the way of.
@@ -68,7 +68,7 @@ struct Forker {
   /// descriptors.
   ///
   /// - Throws: minus the errno of clone.
-  func makeClone() throws(Refusal) -> (pid: Int32, sharesFiles: Bool) {
+  mutating func makeClone() throws(Refusal) -> (pid: Int32, sharesFiles: Bool) {
     // Whatever the target closes from now on is closed, not held open by a copy.
     var sharesFiles = true
     if case .returned(0) = try call(cpt_call_leave_files()) { sharesFiles = false }
@@ -85,7 +85,7 @@ struct Forker {
     let errno: Int32
   }
 
-  private func call(_ call: cpt_call) throws(Refusal) -> CallingThread.Progress {
+  private mutating func call(_ call: cpt_call) throws(Refusal) -> CallingThread.Progress {
     for _ in 0..<Self.tries {
       switch thread.make(call, at: instruction) {
       // A SIGSTOP for the target's process group is ours, too, and means nothing to us.
@@ -163,18 +163,21 @@ extension StopWindow {
   ) throws(CloneError) -> Forker? {
     let options = Int32(cpt_option_births | cpt_option_calls)
     guard cpt_set_options(thread.tid, options) == 0 else { return nil }
-    let began = cpt_now()
-    let progress = thread.make(cpt_call_share_memory(), at: instruction)
+    var thread = thread
+    let call = cpt_call_share_memory()
+    let progress =
+      thread.place.restarts_call != 0
+      ? thread.makeInstead(call) : thread.make(call, at: instruction)
     switch progress {
     case .gaveBirth(let pid):
       let settled = thread.settle()
-      let changed = Duration.nanoseconds(cpt_now() - began)
       stopper.note(settled?.stop, of: index)
       let namespaced = settled.flatMap { Int32(exactly: $0.result) } ?? pid
       let offspring = Offspring(pid: pid, namespacedPID: namespaced)
       born.append(offspring)
       let forker = Forker(
-        offspring, instruction: instruction, changed: changed, proc: process.proc)
+        offspring, instruction: instruction, changed: settled?.changed ?? .zero,
+        proc: process.proc)
       guard settled != nil, let forker else {
         throw .notStopped(.processEnded(pid: process.pid))
       }

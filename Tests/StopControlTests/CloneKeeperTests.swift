@@ -17,7 +17,7 @@ struct CloneKeeperTests {
     let keeper = try BuildProduct.malloscope.path()
     let startTime = try target.process().startTime
     var seen: [Int: Int] = [:]
-    for round in 0..<100 {
+    for round in 0..<60 {
       let tool = try CloneTarget(
         "starter", [keeper, "clone-keeper", "\(target.pid)", "\(startTime)"])
       let keeperPID = try #require(Int32(tool.words[1]))

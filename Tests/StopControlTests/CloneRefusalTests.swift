@@ -81,7 +81,7 @@ struct CloneRefusalTests {
 
   @Test("a target whose user may have no more processes is not cloned")
   func processLimit() throws {
-    var command = ["/bin/sh", "-c", "ulimit -u 1 && exec cat"]
+    var command = [try installedProgram("prlimit"), "--nproc=1:1", try installedProgram("cat")]
     if geteuid() == 0 {
       // Root has no such limit.
       let other = ["--reuid", "54321", "--regid", "54321", "--clear-groups"]
@@ -106,6 +106,7 @@ struct CloneRefusalTests {
     try target.expectUntouched()
     #expect(try target.ask() == "end")
     try target.child.finish(by: Deadline(in: CloneTarget.patience))
+    withExtendedLifetime(cgroup) {}
   }
 
   @Test("a clone that needs more memory than there is is not made")
@@ -179,8 +180,8 @@ final class PidsCgroup {
   }
 
   deinit {
-    // Its process is a zombie or gone by now, and leaves it at once.
-    for _ in 0..<1000 where rmdir(path) != 0 { usleep(1000) }
+    // Its process has ended by now, and leaves it at once.
+    _ = comes { rmdir(path) == 0 }
   }
 
   func add(_ pid: Int32) throws { try write("\(pid)", to: "cgroup.procs") }
