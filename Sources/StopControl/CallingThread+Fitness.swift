@@ -35,7 +35,7 @@ extension CallingThread {
 
   /// What stands in the way of its making system calls, nil if nothing does; with `forBirth`, of
   /// making a process.
-  func obstacle(in process: LinuxProcess, forBirth: Bool) -> CloneError.Obstacle? {
+  mutating func obstacle(in process: LinuxProcess, forBirth: Bool) -> CloneError.Obstacle? {
     if place.is_64_bit == 0 { return .thirtyTwoBit }
     if cpt_diverts_calls(tid) != 0 { return .divertsCalls }
     if place.system_call < 0, cpt_may_be_in_sequence(tid) != 0 { return .restartableSequence }
@@ -45,6 +45,7 @@ extension CallingThread {
       let status = ProcessStatus(parsing: text)
     else { return .unreadable }
     if status.seccomp != 0 { return .filtered }
+    hasPendingSignal = status.pendingSignals != 0
     guard forBirth else { return nil }
     if changesNamespace(directory, "pid") { return .newPIDNamespace }
     return changesNamespace(directory, "time") ? .newTimeNamespace : nil

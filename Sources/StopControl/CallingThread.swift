@@ -47,6 +47,8 @@ struct CallingThread {
   /// What its registers say.
   let place: cpt_place
   private let own: cpt_context
+  /// Whether a signal waits for it, so that it would run into that as soon as it runs.
+  var hasPendingSignal = false
   /// Since when its registers are not its own.
   private var changed: Int64 = 0
   let proc: ProcFileSystem
@@ -73,6 +75,9 @@ struct CallingThread {
     guard unsafe cpt_set_call(tid, &context, instruction, &call) == 0 else { return .gone }
     return follow(hasEntered: false)
   }
+
+  /// Whether `makeInstead` can be used.
+  var canMakeInstead: Bool { place.restarts_call != 0 && !hasPendingSignal }
 
   /// Has a thread that is to begin its own call again make `call` in its stead.
   ///
@@ -159,7 +164,9 @@ struct CallingThread {
       default: return nil
       }
       // A first thread is not reported as ended before the others have been waited for.
-      if hasWaited, hasEnded(tid, proc: proc) { return nil }
+      if hasWaited, hasEnded(tid, proc: proc) {
+        return unsafe cpt_wait(tid, 0, &stop) == 1 ? stop : nil
+      }
       let before = cpt_now()
       cpt_await_child_signal(patience)
       hasWaited = cpt_now() - before >= patience

@@ -32,6 +32,8 @@ struct CloneFamily {
 
   /// How long threads may take to stop.
   private static let deadline = Duration.milliseconds(100)
+  /// How long threads may take to be let go if it is tried once more, in nanoseconds.
+  private static let grace: Int64 = 5_000_000_000
   /// How often the target is stopped if something passing comes in between.
   private static let tries = 20
 
@@ -73,7 +75,10 @@ struct CloneFamily {
           earlierStops: earlierStops, changed: forker.changed, findings: findings)
       } catch {
         guard error.isPassing, members.isEmpty else { throw error }
-        earlierStops.append(window.end())
+        // What is not let go now stays attached to as long as we live.
+        let (stop, isReleased) = window.end(grace: Self.grace)
+        guard isReleased else { throw error }
+        earlierStops.append(stop)
         guard earlierStops.count < Self.tries else {
           if case .threadNotStopped = error { throw error }
           throw .disturbed(pid: process.pid, stops: earlierStops.count)
@@ -111,8 +116,8 @@ struct CloneFamily {
   private mutating func finish(
     _ clone: Int32, of forker: Forker, sharesFiles: Bool
   ) -> [Finding] {
-    members.append(Offspring(pid: clone, namespacedPID: namespacedPID(of: clone)))
-    end(forker.offspring.pid)
+    members.append(Offspring(clone, proc: process.proc))
+    end(forker.pid)
     _ = CallingThread.awaitStop(of: clone, proc: process.proc)
     var findings: [Finding] = []
     if let refusal = volunteer(clone) {
@@ -130,11 +135,6 @@ struct CloneFamily {
             + "close_range: files that were open stay so until it ends if the target ends first"))
     }
     return findings
-  }
-
-  private func namespacedPID(of pid: Int32) -> Int32 {
-    let text = try? process.proc.text(process.proc.path(pid, "status"))
-    return text.flatMap(ProcessStatus.init(parsing:))?.namespacedPIDs.last ?? pid
   }
 
   /// Makes a process the first choice of the kernel when memory runs out; returns the errno of a
@@ -159,8 +159,15 @@ struct CloneFamily {
 
   private mutating func end(_ pid: Int32) {
     kill(pid, SIGKILL)
-    while CallingThread.awaitStop(of: pid, proc: process.proc) != nil {}
     living.removeAll { $0 == pid }
+    var stop = cpt_stop()
+    while true {
+      switch unsafe cpt_wait(pid, 0, &stop) {
+      case 0: cpt_await_child_signal(5_000_000)
+      case 1: continue
+      default: return
+      }
+    }
   }
 
   /// Ends what lives, and has the target wait for all that was born.

@@ -14,19 +14,6 @@ import LinuxTarget
 
 /// The work of the process that keeps a clone.
 package struct CloneKeeper {
-  /// A child of the target that an earlier keeper left, as `PID:PID` on the command line.
-  package struct Remnant: Hashable, Sendable {
-    fileprivate let offspring: Offspring
-
-    /// Reads its id in our PID namespace and that in its own, nil if these are not two ids.
-    package init?(_ text: String) {
-      let ids = text.split(separator: ":", omittingEmptySubsequences: false).map { Int32($0) }
-      guard ids.count == 2, let pid = ids[0], let namespaced = ids[1], pid > 0, namespaced > 0
-      else { return nil }
-      offspring = Offspring(pid: pid, namespacedPID: namespaced)
-    }
-  }
-
   /// The longest that a clone is kept, in nanoseconds: a quarter of an hour, in which some hundred GB
   /// can be read.
   private static let patience: Int64 = 900_000_000_000
@@ -44,11 +31,11 @@ package struct CloneKeeper {
     self.startTime = startTime
   }
 
-  /// Makes a clone and keeps it until standard input ends, or, if there are `remnants`, has the target
-  /// wait for those; says on standard output how that went.
+  /// Makes a clone and keeps it until standard input ends, or cleans up after a keeper that was started
+  /// at `otherStart` and killed.
   ///
-  /// Not to be called in a process that does anything else.
-  package func run(remnants: [Remnant] = []) {
+  /// It says on standard output how that went. Not to be called in a process that does anything else.
+  package func run(cleaningUpSince otherStart: UInt64? = nil) {
     _ = cpt_block_signals()
     cpt_close_from(3)
     unsafe cpt_set_name(Self.name)
@@ -58,15 +45,16 @@ package struct CloneKeeper {
     } catch {
       return say(.failed(error))
     }
-    guard remnants.isEmpty else {
-      let (stop, left) = CloneReaper(process).reap(remnants.map(\.offspring))
+    if let otherStart {
+      let reaper = CloneReaper(process)
+      let (stop, left) = reaper.reap(reaper.remnants(since: otherStart))
       return say(.ended(stop: stop, left: left))
     }
     var family = CloneFamily(process)
     do throws(CloneError) {
       try refuse(process)
       let birth = try family.give()
-      report(birth, family.members)
+      report(birth)
       keep(&family)
     } catch {
       say(.failed(error))
@@ -101,9 +89,8 @@ package struct CloneKeeper {
     }
   }
 
-  private func report(_ birth: CloneFamily.Birth, _ members: [Offspring]) {
-    var messages = members.map(KeeperMessage.born)
-    messages += birth.threads.map(KeeperMessage.thread)
+  private func report(_ birth: CloneFamily.Birth) {
+    var messages = birth.threads.map(KeeperMessage.thread)
     messages += birth.findings.map(KeeperMessage.finding)
     messages += birth.earlierStops.map(KeeperMessage.earlierStop)
     messages.append(

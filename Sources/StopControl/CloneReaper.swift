@@ -4,10 +4,25 @@
 import CPtrace
 import LinuxTarget
 
+/// A process that was made for us by another one, and is its child.
+struct Offspring: Hashable, Sendable {
+  /// Its id in our PID namespace.
+  let pid: Int32
+  /// Its id in its own, which is that of its parent.
+  let namespacedPID: Int32
+
+  /// Finds out the second id of a process that is there, be it alive or not.
+  init(_ pid: Int32, proc: ProcFileSystem) {
+    let text = try? proc.text(proc.path(pid, "status"))
+    self.pid = pid
+    namespacedPID = text.flatMap(ProcessStatus.init(parsing:))?.namespacedPIDs.last ?? pid
+  }
+}
+
 /// Has a process wait for children of ours that have ended.
 struct CloneReaper {
   /// How long a child may take to end, in nanoseconds.
-  private static let patience: Int64 = 10_000_000_000
+  private static let patience: Int64 = 5_000_000_000
   /// How long a thread may take to stop, in nanoseconds.
   private static let deadline: Int64 = 100_000_000
   /// How many threads are tried each time.
@@ -32,13 +47,34 @@ struct CloneReaper {
       if attempt > 0 { cpt_pause(Int64(attempt) * 1_000_000) }
       let fallback = CallInstruction.find(in: process)
       for tid in threads() {
-        guard let stop = reap(left, in: tid, fallback: fallback) else { continue }
+        // On a thread of its own: with that, the kernel lets go even of what does not stop.
+        let stop = TracerThread.run { reap(left, in: tid, fallback: fallback) }
+        guard let stop else { continue }
         longest = max(longest, stop)
         break
       }
       left = left.filter(isLeft)
     }
     return (longest, left.map(\.pid))
+  }
+
+  /// The children without an exit signal that it has had since `start`, in clock ticks since the machine
+  /// started: those that a keeper left which was killed.
+  func remnants(since start: UInt64) -> [Offspring] {
+    let proc = process.proc
+    let end = cpt_now() + Self.patience
+    while true {
+      let found = ((try? proc.numbers(in: proc.root)) ?? []).filter { pid in
+        guard let text = try? proc.text(proc.path(pid, "stat")),
+          let stat = ProcessStat(parsing: text)
+        else { return false }
+        return stat.parent == process.pid && stat.exitSignal == 0 && stat.startTime >= start
+      }
+      let remnants = found.map { Offspring($0, proc: proc) }
+      // Those that were killed with their keeper may not have ended yet.
+      if remnants.allSatisfy(isLeft) || cpt_now() >= end { return remnants.filter(isLeft) }
+      cpt_pause(2_000_000)
+    }
   }
 
   /// Whether a child that has ended is still its parent's to wait for.

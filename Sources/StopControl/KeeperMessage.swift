@@ -4,8 +4,6 @@ import HeapModel
 
 /// A line from the keeper.
 enum KeeperMessage: Equatable {
-  /// A process was born: it has to be waited for by the target, whatever happens to the keeper.
-  case born(Offspring)
   /// A thread of the target as it was.
   case thread(ThreadState)
   /// What could not be had as it should be.
@@ -22,8 +20,6 @@ enum KeeperMessage: Equatable {
   /// The line without its end.
   var line: String {
     switch self {
-    case .born(let offspring):
-      "born \(offspring.pid) \(offspring.namespacedPID)"
     case .thread(let thread):
       (["thread", "\(thread.tid)"]
         + ([
@@ -54,9 +50,6 @@ enum KeeperMessage: Equatable {
       numbers.indices.contains(index) ? numbers[index].map { .nanoseconds($0) } : nil
     }
     switch kind {
-    case "born":
-      guard let pid = int32(0), let namespaced = int32(1) else { return nil }
-      self = .born(Offspring(pid: pid, namespacedPID: namespaced))
     case "thread":
       let values = words.dropFirst(2).compactMap { UInt64($0, radix: 16) }
       guard let tid = int32(0), values.count >= 3, values.count == words.count - 2 else {

@@ -1,6 +1,7 @@
 // The tool's side of the process that keeps a clone: starting it, hearing it, and waiting for its end.
 
 import CPtrace
+import LinuxTarget
 
 #if canImport(Glibc)
   import Glibc
@@ -22,6 +23,8 @@ package struct KeeperProgram: Hashable, Sendable {
 
 /// A running keeper: told to clean up, and waited for, at the latest when this value goes.
 struct KeeperProcess: ~Copyable {
+  /// When it was started, in clock ticks since the machine was.
+  let startTime: UInt64
   private let pid: Int32
   private var input: Int32
   private let output: Int32
@@ -52,6 +55,10 @@ struct KeeperProcess: ~Copyable {
       throw .keeperNotStarted(call: "posix_spawn \(program.path)", errno: failure)
     }
     self.pid = pid
+    // Its file is there until we wait for it.
+    let proc = ProcFileSystem()
+    let stat = (try? proc.text(proc.path(pid, "stat"))).flatMap(ProcessStat.init(parsing:))
+    startTime = stat?.startTime ?? .max
     input = down[1]
     output = up[0]
   }

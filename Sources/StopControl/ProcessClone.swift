@@ -34,7 +34,6 @@ package struct ProcessClone: ~Copyable {
   private let program: KeeperProgram
   private let target: Int32
   private let startTime: UInt64
-  private let born: [Offspring]
 
   /// Clones `process` by means of `program`, if the clone is likely to get along with `available`
   /// bytes of memory; nil if that is not to be judged.
@@ -59,8 +58,7 @@ package struct ProcessClone: ~Copyable {
       case let message?:
         report.add(message)
       case nil:
-        keeper.dismiss()
-        keeper.waitForEnd()
+        _ = try Self.cleanUp(after: &keeper, program, arguments)
         throw .keeperEnded(pid: process.pid)
       }
     }
@@ -71,7 +69,6 @@ package struct ProcessClone: ~Copyable {
     firstStop = report.stop
     earlierStops = report.earlierStops
     registersChanged = report.changed
-    born = report.born
     self.keeper = keeper
     self.program = program
     target = process.pid
@@ -86,14 +83,23 @@ package struct ProcessClone: ~Copyable {
     if let outcome = try Self.outcome(of: &keeper) {
       return try Self.judge(outcome, target)
     }
-    // It was killed, and the clone with it.
-    let remnants = born.map { "\($0.pid):\($0.namespacedPID)" }
-    var second = try KeeperProcess(program, ["\(target)", "\(startTime)"] + remnants)
-    second.dismiss()
-    if let outcome = try Self.outcome(of: &second) {
+    let arguments = ["\(target)", "\(startTime)"]
+    if let outcome = try Self.cleanUp(after: &keeper, program, arguments) {
       return try Self.judge(outcome, target)
     }
     throw .keeperEnded(pid: target)
+  }
+
+  /// Does what a keeper did not that was killed, and the clone with it; nil if that is not known to
+  /// have been done.
+  private static func cleanUp(
+    after keeper: inout KeeperProcess, _ program: KeeperProgram, _ arguments: [String]
+  ) throws(CloneError) -> (stop: Duration, left: [Int32])? {
+    keeper.dismiss()
+    keeper.waitForEnd()
+    var second = try KeeperProcess(program, arguments + ["--after", "\(keeper.startTime)"])
+    second.dismiss()
+    return try outcome(of: &second)
   }
 
   /// How it ended with the clone, nil if the keeper did not live to say so.
@@ -110,7 +116,7 @@ package struct ProcessClone: ~Copyable {
         return (.zero, [])
       case .failed(let error):
         throw error
-      case .born, .thread, .finding, .earlierStop, .ready:
+      case .thread, .finding, .earlierStop, .ready:
         continue
       }
     }
@@ -134,11 +140,9 @@ package struct ProcessClone: ~Copyable {
     var stop = Duration.zero
     var earlierStops: [Duration] = []
     var changed = Duration.zero
-    var born: [Offspring] = []
 
     mutating func add(_ message: KeeperMessage) {
       switch message {
-      case .born(let offspring): born.append(offspring)
       case .thread(let thread): threads.append(thread)
       case .finding(let finding): findings.append(finding)
       case .earlierStop(let stop): earlierStops.append(stop)

@@ -24,18 +24,10 @@ import LinuxTarget
   import Glibc
 #endif
 
-/// A process that was made for us by another one, and is its child.
-struct Offspring: Hashable, Sendable {
-  /// Its id in our PID namespace.
-  var pid: Int32
-  /// Its id in its own, which is that of its parent.
-  var namespacedPID: Int32
-}
-
 /// A process that shares the target's memory and is there only to be cloned in its stead.
 struct Forker {
-  /// What it is.
-  let offspring: Offspring
+  /// Its process id.
+  let pid: Int32
   /// How long the registers of a thread of the target were not its own.
   let changed: Duration
   private var thread: CallingThread
@@ -46,13 +38,13 @@ struct Forker {
 
   /// Takes over a forker that was just born; nil if it has been killed.
   fileprivate init?(
-    _ offspring: Offspring, instruction: UInt64, changed: Duration, proc: ProcFileSystem
+    _ pid: Int32, instruction: UInt64, changed: Duration, proc: ProcFileSystem
   ) {
-    guard CallingThread.awaitStop(of: offspring.pid, proc: proc) != nil,
-      cpt_set_options(offspring.pid, Self.options) == 0,
-      let thread = CallingThread(offspring.pid, proc: proc)
+    guard CallingThread.awaitStop(of: pid, proc: proc) != nil,
+      cpt_set_options(pid, Self.options) == 0,
+      let thread = CallingThread(pid, proc: proc)
     else { return nil }
-    self.offspring = offspring
+    self.pid = pid
     self.changed = changed
     self.thread = thread
     self.instruction = instruction
@@ -126,7 +118,8 @@ extension StopWindow {
     of process: LinuxProcess, instruction fallback: UInt64?, born: inout [Offspring]
   ) throws(CloneError) -> Forker {
     var obstacle = CloneError.Obstacle.signal
-    for (index, thread) in candidates(process.proc).prefix(Self.tries) {
+    for (index, candidate) in candidates(process.proc).prefix(Self.tries) {
+      var thread = candidate
       if let found = thread.obstacle(in: process, forBirth: true) {
         obstacle = found
         continue
@@ -166,18 +159,15 @@ extension StopWindow {
     var thread = thread
     let call = cpt_call_share_memory()
     let progress =
-      thread.place.restarts_call != 0
+      thread.canMakeInstead
       ? thread.makeInstead(call) : thread.make(call, at: instruction)
     switch progress {
     case .gaveBirth(let pid):
       let settled = thread.settle()
       stopper.note(settled?.stop, of: index)
-      let namespaced = settled.flatMap { Int32(exactly: $0.result) } ?? pid
-      let offspring = Offspring(pid: pid, namespacedPID: namespaced)
-      born.append(offspring)
+      born.append(Offspring(pid, proc: process.proc))
       let forker = Forker(
-        offspring, instruction: instruction, changed: settled?.changed ?? .zero,
-        proc: process.proc)
+        pid, instruction: instruction, changed: settled?.changed ?? .zero, proc: process.proc)
       guard settled != nil, let forker else {
         throw .notStopped(.processEnded(pid: process.pid))
       }

@@ -129,6 +129,13 @@ package struct StopWindow: ~Copyable {
     .nanoseconds(stopper.release() - began)
   }
 
+  /// Lets all threads run on and returns how long the target was stopped, and whether all are let go:
+  /// waits for those that have not stopped yet at most `grace` nanoseconds.
+  consuming func end(grace: Int64) -> (length: Duration, isReleased: Bool) {
+    let length = Duration.nanoseconds(stopper.release(grace: grace) - began)
+    return (length, stopper.isReleased)
+  }
+
   /// Stops the attached threads and those that appear until they have stopped; returns whether new
   /// ones were still appearing at the end.
   private static func stopAll(

@@ -81,7 +81,8 @@ struct ThreadStopper: ~Copyable {
   deinit {
     // A deinitialiser may not change its own value.
     var remaining = tracees
-    _ = Self.release(&remaining, ownLeader: isOurChild ? pid : nil)
+    _ = Self.release(
+      &remaining, ownLeader: isOurChild ? pid : nil, grace: Self.releaseGrace)
   }
 
   /// Attaches to every thread of the process that is not ours yet, and returns how many those were.
@@ -164,10 +165,14 @@ struct ThreadStopper: ~Copyable {
     }
   }
 
-  /// Lets all threads go and returns when the last that was stopped went.
-  mutating func release() -> Int64 {
-    Self.release(&tracees, ownLeader: isOurChild ? pid : nil)
+  /// Lets all threads go and returns when the last that was stopped went; waits for those that have
+  /// not stopped yet at most `grace` nanoseconds.
+  mutating func release(grace: Int64 = ThreadStopper.releaseGrace) -> Int64 {
+    Self.release(&tracees, ownLeader: isOurChild ? pid : nil, grace: grace)
   }
+
+  /// Whether all threads have been let go.
+  var isReleased: Bool { tracees.allSatisfy { $0.phase == .gone } }
 
   /// The letter of a thread's state, nil if it is not there any more.
   func state(of tid: Int32) -> Character? {
@@ -211,7 +216,9 @@ struct ThreadStopper: ~Copyable {
     }
   }
 
-  private static func release(_ tracees: inout [Tracee], ownLeader: Int32?) -> Int64 {
+  private static func release(
+    _ tracees: inout [Tracee], ownLeader: Int32?, grace: Int64
+  ) -> Int64 {
     for index in tracees.indices where tracees[index].phase == .stopped {
       detach(&tracees[index])
     }
@@ -230,7 +237,7 @@ struct ThreadStopper: ~Copyable {
         if tracees[index].phase != .gone { remaining += 1 }
       }
       let now = cpt_now()
-      if remaining == 0 || now - end >= releaseGrace { return end }
+      if remaining == 0 || now - end >= grace { return end }
       cpt_pause(now - end < 200_000 ? 0 : 50_000)
     }
   }

@@ -18,9 +18,8 @@ struct CloneKeeperCommand: ParsableCommand {
   @Argument(help: "When it started, in clock ticks since the machine did.")
   var startTime: UInt64
 
-  @Argument(
-    help: "Ended children of it, as PID:PID, that it is to wait for; then nothing is cloned.")
-  var remnants: [CloneKeeper.Remnant] = []
+  @Option(help: "Clean up after a keeper that was started then and killed; clone nothing.")
+  var after: UInt64?
 
   func validate() throws {
     if pid <= 0 { throw ValidationError("a process id is above 0") }
@@ -29,13 +28,7 @@ struct CloneKeeperCommand: ParsableCommand {
   }
 
   func run() throws {
-    CloneKeeper(pid: pid, startTime: startTime).run(remnants: remnants)
-  }
-}
-
-extension CloneKeeper.Remnant: ExpressibleByArgument {
-  init?(argument: String) {
-    self.init(argument)
+    CloneKeeper(pid: pid, startTime: startTime).run(cleaningUpSince: after)
   }
 }
 

@@ -157,7 +157,7 @@ struct CloneRefusalTests {
   @Test(
     "the keeper's verb takes nothing but what it is made for",
     arguments: [
-      [], ["1"], ["0", "1"], ["x", "1"], ["1", "-1"], ["1", "1", "1"], ["1", "1", "0:1"],
+      [], ["1"], ["0", "1"], ["x", "1"], ["1", "-1"], ["1", "1", "1"], ["1", "1", "--after", "x"],
     ])
   func usage(arguments: [String]) throws {
     let run = try ToolRun(["clone-keeper"] + arguments)
