@@ -119,21 +119,19 @@ static struct user_regs_struct registers_for(const struct cpt_context *context,
   return all;
 }
 
-static int set_registers_and_block(int32_t tid, struct user_regs_struct *all) {
-  if (ptrace(PTRACE_SETREGS, tid, NULL, all) < 0)
-    return -errno;
-  // The kernel leaves out SIGKILL and SIGSTOP by itself.
-  uint64_t every_signal = UINT64_MAX;
-  return ptrace_result(ptrace(PTRACE_SETSIGMASK, tid, (void *)kernel_mask_size, &every_signal));
-}
-
 int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
-                 const struct cpt_call *call) {
+                 const struct cpt_call *call, int blocks_signals) {
   struct user_regs_struct all = registers_for(context, call);
   all.rax = (uint64_t)call->number;
   all.orig_rax = UINT64_MAX;
   all.rip = instruction;
-  return set_registers_and_block(tid, &all);
+  if (ptrace(PTRACE_SETREGS, tid, NULL, &all) < 0)
+    return -errno;
+  if (!blocks_signals)
+    return 0;
+  // The kernel leaves out SIGKILL and SIGSTOP by itself.
+  uint64_t every_signal = UINT64_MAX;
+  return ptrace_result(ptrace(PTRACE_SETSIGMASK, tid, (void *)kernel_mask_size, &every_signal));
 }
 
 int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struct cpt_call *call) {
@@ -141,7 +139,7 @@ int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struc
   // What the kernel has in them at the entry.
   all.rax = (uint64_t)-ENOSYS;
   all.orig_rax = (uint64_t)call->number;
-  return set_registers_and_block(tid, &all);
+  return ptrace_result(ptrace(PTRACE_SETREGS, tid, NULL, &all));
 }
 
 int cpt_get_result(int32_t tid, int64_t *result) {
@@ -177,8 +175,8 @@ int cpt_is_call_instruction(int32_t tid, uint64_t address) {
 }
 
 int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
-                 const struct cpt_call *call) {
-  (void)tid, (void)context, (void)instruction, (void)call;
+                 const struct cpt_call *call, int blocks_signals) {
+  (void)tid, (void)context, (void)instruction, (void)call, (void)blocks_signals;
   return -ENOSYS;
 }
 

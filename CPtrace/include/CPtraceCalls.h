@@ -66,15 +66,15 @@ struct cpt_call cpt_call_leave_files(void);
 // wait4(2) for one child that has ended, even one without an exit signal (__WALL), without waiting.
 struct cpt_call cpt_call_reap(int32_t pid);
 
-// Has a stopped thread make `call` by the instruction at `instruction` when it is resumed, with all
-// signals blocked that can be (PTRACE_SETSIGMASK): clone(2) fails if one is pending, and a signal
-// taken from the queue now could not be given back as it was. The kernel restarts no interrupted call
-// (orig_rax is -1). Registers that are no arguments keep what `context` has.
+// Has a stopped thread make `call` by the instruction at `instruction` when it is resumed. The kernel
+// restarts no interrupted call (orig_rax is -1). Registers that are no arguments keep what `context`
+// has. With `blocks_signals`, all signals are blocked that can be (PTRACE_SETSIGMASK): clone(2) fails
+// if one is pending, and one taken from the queue now could not be put back as it was.
 int cpt_set_call(int32_t tid, const struct cpt_context *context, uint64_t instruction,
-                 const struct cpt_call *call);
+                 const struct cpt_call *call, int blocks_signals);
 
-// Replaces the call that a thread, stopped at its entry, is about to make by `call`, with all signals
-// blocked that can be. `context` is what it had before it began its call again.
+// Replaces the call that a thread, stopped at its entry, is about to make by `call`. `context` is what
+// it had before it began its call again.
 int cpt_replace_call(int32_t tid, const struct cpt_context *context, const struct cpt_call *call);
 
 // The result register of a stopped thread.

@@ -1,10 +1,12 @@
 // One stopped thread of another process in which system calls are run.
 //
-// What the thread would do next is kept here meanwhile: its registers and its signal mask. It gets
-// both back before anything else is done with it. How a thread that sleeps in a system call comes back
-// to its sleep: the kernel restarts an interrupted call when the thread runs on from the place where
-// it looks for signals (a PTRACE_EVENT_STOP), not when it runs on from the exit of a system call. So
-// the thread is led through one more such stop, with its own registers.
+// What the thread would do next is kept here meanwhile: its registers, and its signal mask, which is
+// changed only if signals wait for it already. It gets both back before anything else is done with it.
+//
+// How a thread that sleeps in a system call comes back to its sleep: the kernel restarts an interrupted
+// call when the thread runs on from the place where it looks for signals (a PTRACE_EVENT_STOP), not
+// when it runs on from the exit of a system call. So the thread is led through one more such stop, with
+// its own registers.
 
 import CPtrace
 import LinuxTarget
@@ -47,7 +49,7 @@ struct CallingThread {
   /// What its registers say.
   let place: cpt_place
   private let own: cpt_context
-  /// Whether a signal waits for it, so that it would run into that as soon as it runs.
+  /// Whether it would run into a signal as soon as it runs, or is to be spared them.
   var hasPendingSignal = false
   /// Since when its registers are not its own.
   private var changed: Int64 = 0
@@ -65,14 +67,16 @@ struct CallingThread {
     own = context
   }
 
-  /// Has the thread make `call` by the instruction at `instruction`.
+  /// Has the thread make `call` by the instruction at `instruction`, with its signals blocked if some
+  /// wait for it already.
   ///
   /// Unless it is gone, it must be restored, settled or ended afterwards.
   mutating func make(_ call: cpt_call, at instruction: UInt64) -> Progress {
     changed = cpt_now()
     var context = own
     var call = call
-    guard unsafe cpt_set_call(tid, &context, instruction, &call) == 0 else { return .gone }
+    guard unsafe cpt_set_call(tid, &context, instruction, &call, hasPendingSignal ? 1 : 0) == 0
+    else { return .gone }
     return follow(hasEntered: false)
   }
 

@@ -7,14 +7,17 @@
 // target like the forker itself.
 //
 // What happens if we are killed (SIGKILL, or a crash) meanwhile:
-// - before the thread's registers are changed, or after they are its own again: the kernel lets all
+// - Before the thread's registers are changed, or after they are its own again: the kernel lets all
 //   threads go, and the target runs on. The forker and the clone are killed with us.
-// - in between, for as long as `Forker.changed` says: the thread runs on with the result of clone in
-//   its result register, with other contents of two argument registers, and, if it was before the
-//   clone was made, with all signals blocked. A thread that sleeps on a futex takes the result for a
-//   reason to look again; any other sees a wrong result of the call that it sleeps in, and may fail in
-//   any way. The forker, if it exists by then, runs on from the same place with a stack that is
-//   nowhere, and dies of SIGBUS at its first use; on kernels before 5.16 the target dies with it.
+// - Up to the birth of the forker, two argument registers and the one with the call's number are
+//   changed, so that the thread makes a forker and runs on with clone's result instead of its own
+//   call's; from the birth on, only the result register is. A thread that sleeps on a futex, which is
+//   preferred, takes such a result for a reason to look again; any other sees a wrong result of the
+//   call that it slept in, and one that was computing may fail in any way. If signals were waiting for
+//   the thread, it may keep all signals blocked.
+// - The forker, if it exists by then, runs on from the same place with a stack that is nowhere, and dies
+//   of SIGBUS at its first use. On kernels before 5.16, the target would die with it.
+// Both together last for as long as `Forker.changed` says.
 
 import CPtrace
 import HeapModel
@@ -42,8 +45,10 @@ struct Forker {
   ) {
     guard CallingThread.awaitStop(of: pid, proc: proc) != nil,
       cpt_set_options(pid, Self.options) == 0,
-      let thread = CallingThread(pid, proc: proc)
+      var thread = CallingThread(pid, proc: proc)
     else { return nil }
+    // Those for the target's process group are its own, too, and mean nothing to us.
+    thread.hasPendingSignal = true
     self.pid = pid
     self.changed = changed
     self.thread = thread
@@ -80,7 +85,7 @@ struct Forker {
   private mutating func call(_ call: cpt_call) throws(Refusal) -> CallingThread.Progress {
     for _ in 0..<Self.tries {
       switch thread.make(call, at: instruction) {
-      // A SIGSTOP for the target's process group is ours, too, and means nothing to us.
+      // SIGSTOP cannot be blocked.
       case .disturbed: continue
       case .returned(CloneKernel.restart): continue
       case let progress: return progress
