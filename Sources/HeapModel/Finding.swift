@@ -8,10 +8,14 @@ package struct Finding: Hashable, Sendable {
     case chainBreak = "chain_break"
     /// A chunk on its way into or out of a list when the target was stopped.
     case inTransit = "in_transit"
+    /// Chunks that moved between two stops, or while a running target was read.
+    case moved
     /// A bin, fastbin or tcache list that leads to something that is no chunk of its kind.
     case listDamage = "list_damage"
     /// Memory that should hold chunks could not be read.
     case unreadable = "unreadable"
+    /// Memory that holds chunks is swapped out, and was left so.
+    case swapped = "swapped"
     /// An arena or heap header that contradicts itself.
     case arenaDamage = "arena_damage"
     /// A thread whose registers could not be read, so that its tcache is unknown.
@@ -48,10 +52,10 @@ package struct Finding: Hashable, Sendable {
   /// Whether the result lacks something because of it, so that the run ends with exit code 2.
   package var meansIncomplete: Bool {
     switch kind {
-    case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .threadNotStopped,
-      .mmapMismatch, .limitReached:
+    case .chainBreak, .listDamage, .unreadable, .swapped, .arenaDamage, .threadUnknown,
+      .threadNotStopped, .mmapMismatch, .limitReached:
       true
-    case .inTransit, .allocator, .clone:
+    case .inTransit, .moved, .allocator, .clone:
       false
     }
   }

@@ -62,9 +62,11 @@ extension TextPage {
   private func title(of kind: Finding.Kind) -> String {
     switch kind {
     case .chainBreak: "broken chunk chain"
+    case .moved: "chunks that moved meanwhile"
     case .inTransit: "chunk in transit while stopped"
     case .listDamage: "damaged free list"
     case .unreadable: "unreadable memory"
+    case .swapped: "memory that is swapped out"
     case .arenaDamage: "damaged arena"
     case .threadUnknown: "thread with unknown cache"
     case .threadNotStopped: "thread that did not stop"

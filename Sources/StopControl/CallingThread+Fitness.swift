@@ -44,7 +44,7 @@ extension CallingThread {
     guard let text = try? proc.text(directory + "/status"),
       let status = ProcessStatus(parsing: text)
     else { return .unreadable }
-    if status.seccomp != 0 { return .filtered }
+    if status.seccomp != .disabled { return .filtered }
     hasPendingSignal = status.pendingSignals != 0
     guard forBirth else { return nil }
     if changesNamespace(directory, "pid") { return .newPIDNamespace }

@@ -1,5 +1,7 @@
 // Why a process could not be cloned, or not be rid of its clone.
 
+package import LinuxTarget
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -63,7 +65,9 @@ package enum CloneError: Error, Equatable, Sendable {
   /// The kernel refused to clone it.
   case refused(pid: Int32, errno: Int32)
   /// There may be too little memory for the clone's page tables and the pages that will differ.
-  case noRoom(pid: Int32, needed: UInt64, available: UInt64)
+  case tooLittleMemory(pid: Int32, needed: UInt64, MemoryHeadroom)
+  /// It may not have two more processes.
+  case tooManyTasks(pid: Int32, TaskHeadroom)
   /// The process that is to make the clone could not be started.
   case keeperNotStarted(call: String, errno: Int32)
   /// The process that was to make the clone ended before it said how that went.
@@ -106,9 +110,12 @@ package enum CloneError: Error, Equatable, Sendable {
       "process \(pid) was not cloned: signals came in between in each of \(stops) stops"
     case .refused(let pid, let number):
       "the kernel refused to clone process \(pid): \(Self.text(number))"
-    case .noRoom(let pid, let needed, let available):
+    case .tooLittleMemory(let pid, let needed, let headroom):
       "process \(pid) was not cloned: that may take \(needed >> 20) MiB of memory, and "
-        + "\(available >> 20) MiB are available"
+        + "\(headroom.available >> 20) MiB are left " + Self.place(headroom.bound)
+    case .tooManyTasks(let pid, let headroom):
+      "process \(pid) was not cloned: that takes two processes for a moment, and its cgroup "
+        + "\(headroom.cgroup) may have \(headroom.available) more (pids.max \(headroom.limit))"
     case .keeperNotStarted(let call, let number):
       "cannot start the process that clones: \(call): \(Self.text(number))"
     case .keeperEnded(let pid):
@@ -143,7 +150,8 @@ package enum CloneError: Error, Equatable, Sendable {
         "the limit may be vm.overcommit_memory, or that of the kernel's memory in its cgroup",
         otherwise,
       ]
-    case .noRoom, .filtered, .noThread, .unknownProcessor, .refused: return [otherwise]
+    case .tooLittleMemory, .tooManyTasks, .filtered, .noThread, .unknownProcessor, .refused:
+      return [otherwise]
     case .keeperNotStarted, .keeperEnded, .keeperUnintelligible: return [otherwise]
     }
   }
@@ -156,6 +164,13 @@ package enum CloneError: Error, Equatable, Sendable {
     case .threadNotStopped(_, let thread): thread.state == "R" || thread.state == nil
     case .disturbed: true
     default: false
+    }
+  }
+
+  private static func place(_ bound: MemoryHeadroom.Bound) -> String {
+    switch bound {
+    case .machine: "on this machine"
+    case .cgroup(let path): "in its cgroup \(path)"
     }
   }
 

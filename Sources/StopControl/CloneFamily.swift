@@ -63,6 +63,10 @@ struct CloneFamily {
       }
       do throws(CloneError) {
         try window.refuseClone(of: process.pid)
+        // A thread of the target is not its own for a moment: nobody else should have our processor
+        // then, if we may say so.
+        let hurries = cpt_hurry(1) == 0
+        defer { if hurries { _ = cpt_hurry(0) } }
         var forker = try makeForker(&window, fallback)
         let (clone, sharesFiles) = try makeClone(&forker)
         let threads = window.threads

@@ -83,7 +83,7 @@ package struct CloneKeeper {
     if process.status.state == "T" { throw .stoppedByJobControl(pid: pid) }
     for tid in (try? process.threadIDs()) ?? [] {
       let text = try? process.proc.text(process.proc.path(pid, "task/\(tid)/status"))
-      if let status = text.flatMap(ProcessStatus.init(parsing:)), status.seccomp != 0 {
+      if let status = text.flatMap(ProcessStatus.init(parsing:)), status.seccomp != .disabled {
         throw .filtered(pid: pid, tid: tid)
       }
     }

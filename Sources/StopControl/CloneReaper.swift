@@ -123,6 +123,8 @@ struct CloneReaper {
       let instruction = thread.instruction(fallback: fallback),
       cpt_set_options(tid, Int32(cpt_option_calls)) == 0
     else { return nil }
+    // This thread of ours ends with it.
+    _ = cpt_hurry(1)
     for child in children {
       switch thread.make(cpt_call_reap(child.namespacedPID), at: instruction) {
       case .returned: continue

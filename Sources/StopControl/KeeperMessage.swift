@@ -1,6 +1,7 @@
 // What the process that keeps a clone says to the tool, one line each.
 
 import HeapModel
+import LinuxTarget
 
 /// A line from the keeper.
 enum KeeperMessage: Equatable {
@@ -111,7 +112,9 @@ extension CloneError {
     case .noThread(let pid, let obstacle): "no-thread \(pid) \(obstacle.rawValue)"
     case .disturbed(let pid, let stops): "disturbed \(pid) \(stops)"
     case .refused(let pid, let errno): "refused \(pid) \(errno)"
-    case .noRoom(let pid, let needed, let available): "no-room \(pid) \(needed) \(available)"
+    case .tooLittleMemory(let pid, let needed, let headroom):
+      "too-little-memory \(pid) \(needed) \(headroom.available)"
+    case .tooManyTasks(let pid, let headroom): "too-many-tasks \(pid) \(headroom.available)"
     case .keeperNotStarted(let call, let errno): "keeper-not-started \(errno) \(call)"
     case .keeperEnded(let pid): "keeper-ended \(pid)"
     case .keeperUnintelligible(let line): "keeper-unintelligible \(line)"

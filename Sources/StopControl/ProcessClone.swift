@@ -35,16 +35,13 @@ package struct ProcessClone: ~Copyable {
   private let target: Int32
   private let startTime: UInt64
 
-  /// Clones `process` by means of `program`, if the clone is likely to get along with `available`
-  /// bytes of memory; nil if that is not to be judged.
+  /// Clones `process` by means of `program`, if there is `room`.
   ///
   /// - Throws: `CloneError`; the target then runs on, without a clone.
   package init(
-    of process: LinuxProcess, keeper program: KeeperProgram, available: UInt64? = nil
+    of process: LinuxProcess, keeper program: KeeperProgram, room: CloneRoom
   ) throws(CloneError) {
-    if let available, let room = CloneRoom(process), room.needed > available {
-      throw .noRoom(pid: process.pid, needed: room.needed, available: available)
-    }
+    try room.check(process.pid)
     let arguments = ["\(process.pid)", "\(process.startTime)"]
     var keeper = try KeeperProcess(program, arguments)
     var report = Report()
@@ -155,45 +152,5 @@ package struct ProcessClone: ~Copyable {
         break
       }
     }
-  }
-}
-
-/// How much memory a clone may take while it lives.
-package struct CloneRoom: Hashable, Sendable {
-  /// The bytes needed: the page tables of a copy, and a quarter of the data, at least 64 MiB, to be
-  /// written to by the target meanwhile.
-  package let needed: UInt64
-
-  /// Estimates it for a process with so many bytes of data and of files in memory.
-  package init(anonymous: UInt64, files: UInt64) {
-    let floor: UInt64 = 64 << 20
-    // One entry of 8 bytes for a page of 4 KiB.
-    needed = (anonymous / 512).addingSaturated(files / 512)
-      .addingSaturated(min(anonymous, max(floor, anonymous / 4)))
-  }
-
-  /// Estimates it for a live process, nil if its kernel does not tell the two figures.
-  package init?(_ process: LinuxProcess) {
-    guard let text = try? process.proc.text(process.proc.path(process.pid, "status")) else {
-      return nil
-    }
-    func bytes(_ key: String) -> UInt64? {
-      let line = text.split(separator: "\n").first { $0.hasPrefix(key) }
-      guard let words = line?.split(whereSeparator: { $0 == " " || $0 == "\t" }), words.count >= 2,
-        let kibibytes = UInt64(words[1])
-      else { return nil }
-      let (bytes, overflow) = kibibytes.multipliedReportingOverflow(by: 1024)
-      return overflow ? nil : bytes
-    }
-    guard let anonymous = bytes("RssAnon:"), let files = bytes("RssFile:") else { return nil }
-    self.init(anonymous: anonymous, files: files)
-  }
-}
-
-extension UInt64 {
-  /// The sum, at most the largest number there is.
-  fileprivate func addingSaturated(_ other: UInt64) -> UInt64 {
-    let (sum, overflow) = addingReportingOverflow(other)
-    return overflow ? .max : sum
   }
 }

@@ -13,7 +13,8 @@ extension Failure {
     case .keeperNotStarted: code = .inputOutput
     case .keeperEnded, .keeperUnintelligible, .notReaped: code = .internalError
     case .unknownProcessor, .threadNotStopped, .threadsKeepAppearing, .stoppedByJobControl,
-      .filtered, .noThread, .disturbed, .refused, .noRoom:
+      .filtered, .noThread, .disturbed, .refused,
+      .tooLittleMemory, .tooManyTasks:
       break
     }
   }

@@ -10,11 +10,14 @@ import Testing
 @Suite("Refusing to clone a process", .serialized)
 struct CloneRefusalTests {
   /// The error that cloning ends with, nil if it does not.
-  private func refusal(_ process: LinuxProcess, available: UInt64? = nil) throws -> CloneError? {
+  private func refusal(_ process: LinuxProcess, room: CloneRoom? = nil) throws -> CloneError? {
+    // Unless it is the room that counts, a limit is left for the kernel to find.
+    let room =
+      room ?? CloneRoom(process.status.memory, memory: nil, tasks: nil)
     do throws(CloneError) {
       let clone = try ProcessClone(
         of: process, keeper: (try? keeperProgram()) ?? KeeperProgram(arguments: []),
-        available: available)
+        room: room)
       _ = try clone.end()
       return nil
     } catch {
@@ -109,21 +112,40 @@ struct CloneRefusalTests {
     withExtendedLifetime(cgroup) {}
   }
 
-  @Test("a clone that needs more memory than there is is not made")
+  @Test("a clone that needs more than there is is not made")
   func room() throws {
     let target = try CloneTarget("threads", ["3"])
-    guard
-      case .noRoom(target.pid, let needed, 4096) = try refusal(target.process(), available: 4096)
-    else {
-      Issue.record("expected that there is no room")
-      return
-    }
+    let process = try target.process()
+    let figures = process.status.memory
+    let little = MemoryHeadroom(available: 4096, bound: .cgroup(path: "/x"))
+    let needed = CloneRoom(figures, memory: little, tasks: nil).needed
     #expect(needed > 4096)
-    #expect(try refusal(target.process(), available: needed + (64 << 20)) == nil)
-    // Of a GiB and a half: page tables and a quarter.
-    #expect(CloneRoom(anonymous: 1 << 30, files: 1 << 29).needed == (3 << 20) + (256 << 20))
-    #expect(CloneRoom(anonymous: 1 << 20, files: 0).needed == (1 << 20) + (1 << 11))
-    #expect(CloneRoom(anonymous: .max, files: .max).needed > 1 << 62)
+    #expect(
+      try refusal(process, room: CloneRoom(figures, memory: little, tasks: nil))
+        == .tooLittleMemory(pid: target.pid, needed: needed, little))
+    let one = TaskHeadroom(available: 1, limit: 9, cgroup: "/x")
+    #expect(
+      try refusal(process, room: CloneRoom(figures, memory: nil, tasks: one))
+        == .tooManyTasks(pid: target.pid, one))
+    let enough = CloneRoom(
+      figures, memory: MemoryHeadroom(available: needed, bound: .machine),
+      tasks: TaskHeadroom(available: 2, limit: 9, cgroup: "/x"))
+    #expect(try refusal(process, room: enough) == nil)
+    try target.expectUntouched()
+  }
+
+  @Test("a clone is taken to need its page tables and a quarter of the data, 64 MiB at least")
+  func need() {
+    func needed(_ anonymous: UInt64, _ file: UInt64) -> UInt64 {
+      let figures = MemoryFigures(anonymous: anonymous, file: file)
+      return CloneRoom(figures, memory: nil, tasks: nil).needed
+    }
+    let mebibyte: UInt64 = 1 << 20
+    #expect(needed(1024 * mebibyte, 512 * mebibyte) == 259 * mebibyte)
+    #expect(needed(128 * mebibyte, 0) == 64 * mebibyte + mebibyte / 4)
+    #expect(needed(mebibyte, 0) == mebibyte + 2048)
+    #expect(needed(0, 0) == 0)
+    #expect(needed(.max, .max) > UInt64.max / 4)
   }
 
   @Test("a process that has ended, or whose id another has, is not cloned")
@@ -142,15 +164,19 @@ struct CloneRefusalTests {
   func noKeeper() throws {
     let target = try CloneTarget("threads", ["3"])
     let process = try target.process()
+    let room = CloneRoom(for: process)
     #expect(throws: CloneError.keeperNotStarted(call: "posix_spawn /nowhere", errno: ENOENT)) {
-      _ = try ProcessClone(of: process, keeper: KeeperProgram(path: "/nowhere", arguments: []))
+      _ = try ProcessClone(
+        of: process, keeper: KeeperProgram(path: "/nowhere", arguments: []), room: room)
     }
     #expect(throws: CloneError.keeperEnded(pid: target.pid)) {
-      _ = try ProcessClone(of: process, keeper: KeeperProgram(path: "/bin/true", arguments: []))
+      _ = try ProcessClone(
+        of: process, keeper: KeeperProgram(path: "/bin/true", arguments: []), room: room)
     }
     #expect(throws: CloneError.keeperUnintelligible(line: "something")) {
       _ = try ProcessClone(
-        of: process, keeper: KeeperProgram(path: "/bin/echo", arguments: ["something\n"]))
+        of: process, keeper: KeeperProgram(path: "/bin/echo", arguments: ["something\n"]),
+        room: room)
     }
   }
 

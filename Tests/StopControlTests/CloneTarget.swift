@@ -35,7 +35,9 @@ struct CloneTarget {
   func process() throws -> LinuxProcess { try LinuxProcess.inspect(pid) }
 
   func clone() throws -> ProcessClone {
-    try ProcessClone(of: process(), keeper: keeperProgram())
+    let process = try process()
+    return try ProcessClone(
+      of: process, keeper: keeperProgram(), room: CloneRoom(for: process))
   }
 
   /// What it answers to a line.

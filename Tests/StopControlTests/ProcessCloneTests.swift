@@ -197,7 +197,8 @@ struct ProcessCloneTests {
     let process = try LinuxProcess.inspect(pid)
     #expect(process.namespacedPid == 1)
     for _ in 0..<5 {
-      let clone = try ProcessClone(of: process, keeper: keeperProgram())
+      let clone = try ProcessClone(
+        of: process, keeper: keeperProgram(), room: CloneRoom(for: process))
       #expect(statusOf(clone.pid)?.parent == pid)
       _ = try clone.end()
       #expect(childrenOf(pid) == [])
