@@ -253,14 +253,6 @@ int cpt_block_signals(void) {
   return sigprocmask(SIG_SETMASK, &all, NULL) < 0 ? -errno : 0;
 }
 
-void cpt_await_child_signal(int64_t nanoseconds) {
-  sigset_t awaited;
-  sigemptyset(&awaited);
-  sigaddset(&awaited, SIGCHLD);
-  struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
-  sigtimedwait(&awaited, NULL, &span);
-}
-
 void cpt_close_from(int first) {
   if (syscall(SYS_close_range, first, UINT32_MAX, 0) == 0)
     return;

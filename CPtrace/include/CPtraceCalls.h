@@ -116,11 +116,6 @@ int cpt_may_be_in_sequence(int32_t tid);
 // Blocks all signals that can be.
 int cpt_block_signals(void);
 
-// Waits until the kernel says with SIGCHLD, which must be blocked, that a tracee has stopped or ended,
-// or for so many nanoseconds. sigtimedwait(2): unlike a wait call, it comes back when a tracee has died
-// that is not reported yet.
-void cpt_await_child_signal(int64_t nanoseconds);
-
 // Closes all descriptors from `first` on: close_range(2), or one by one.
 void cpt_close_from(int first);
 

@@ -45,8 +45,12 @@ struct ThreadStopper: ~Copyable {
 
   /// How long a release waits for threads that can be let go only when they stop.
   static let releaseGrace: Int64 = 20_000_000
-  /// How often the processor is given away before sleeping instead.
-  private static let yieldLimit = 200
+  /// How long threads are waited for before they are looked at again, in nanoseconds, if no SIGCHLD
+  /// says that one has stopped. Looking all the time, or giving the processor away in between, would
+  /// take it from the very threads that need it to stop, or leave it to others for milliseconds.
+  private static let patience: Int64 = 50_000
+  /// How many looks in a row without news make the first thread's end worth a look.
+  private static let idleLimit = 20
 
   let pid: Int32
   /// The threads in the order in which they were found.
@@ -160,8 +164,8 @@ struct ThreadStopper: ~Copyable {
       if signal != 0 { throw .interrupted(signal: signal) }
       if cpt_now() >= deadline { return }
       idle = hasProgressed ? 0 : idle + 1
-      if idle == Self.yieldLimit { dropEndedLeader() }
-      cpt_pause(idle < Self.yieldLimit ? 0 : 20_000)
+      if idle == Self.idleLimit { dropEndedLeader() }
+      cpt_await_child_signal(Self.patience)
     }
   }
 
@@ -238,7 +242,7 @@ struct ThreadStopper: ~Copyable {
       }
       let now = cpt_now()
       if remaining == 0 || now - end >= grace { return end }
-      cpt_pause(now - end < 200_000 ? 0 : 50_000)
+      cpt_await_child_signal(Self.patience)
     }
   }
 
