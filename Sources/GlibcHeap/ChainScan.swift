@@ -3,6 +3,17 @@
 import HeapModel
 import RemoteMemory
 
+/// What stands where a chunk begins: its header, and where it has its list links if it is free.
+struct HeaderWords: BitwiseCopyable {
+  /// The size of the chunk before it, if that is free.
+  var previousSize: UInt64
+  /// The size field.
+  var field: UInt64
+  /// The first two words behind the header.
+  var forward: UInt64
+  var backward: UInt64
+}
+
 /// A chunk that its successor's header calls free.
 struct FreeChunk: BitwiseCopyable {
   var address: UInt64
@@ -52,12 +63,17 @@ struct ChainScan {
     var linking = ListLinking.masked
     /// Whether every chunk is to be kept.
     var collectsChunks = false
+    /// The smallest size of chunks whose places are noted, and how far above it the others are.
+    var watchedSize = UInt64.max
+    var watchedReach: UInt64 = 0
   }
 
-  /// How many free chunks are remembered for telling which of them a broken list lacks: 16 MiB.
-  static let freeChunkLimit = 1 << 19
-  /// How many possible fastbin chunks of one arena are remembered: 96 MiB.
-  static let fastbinCandidateLimit = 1 << 22
+  /// How many free chunks are remembered for telling which of them a broken list lacks: 8 MiB.
+  static let freeChunkLimit = 1 << 18
+  /// How many possible fastbin chunks of one arena are remembered: 12 MiB.
+  static let fastbinCandidateLimit = 1 << 19
+  /// How many chunks of the watched sizes are noted.
+  static let watchedLimit = 1 << 16
 
   var ground: Ground
   /// The pending chunk and its size field.
@@ -76,6 +92,10 @@ struct ChainScan {
   var backwardSum: UInt64 = 0
   var freeChunks: [FreeChunk] = []
   var fastbinCandidates: [FastbinCandidate] = []
+  /// Those of the kept chunks that were found to be in a fastbin.
+  var fastbinChunks: [UInt64] = []
+  /// Chunks of the watched sizes.
+  var watched: [UInt64] = []
   var chunks: [Chunk] = []
 
   init(ground: Ground) {
@@ -85,11 +105,11 @@ struct ChainScan {
   /// The pending chunk's size without flags.
   var size: UInt64 { field & ~7 }
 
-  /// Makes the chunk at `address` with size field `field` the pending one.
-  mutating func begin(at address: UInt64, field: UInt64) {
+  /// Makes the chunk at `address`, which has the header `words`, the pending one.
+  mutating func begin(at address: UInt64, _ words: HeaderWords) {
     chunk = address
-    self.field = field
-    savedLinks = (0, 0)
+    field = words.field
+    savedLinks = (words.forward, words.backward)
   }
 
   /// Whether `field` can be the size field of a chunk at `address`.
@@ -163,6 +183,7 @@ struct ChainScan {
           let stored = chunk >= base ? window.word(at: Int(chunk &- base) + 16) : savedLinks.forward
           noteFastbinCandidate(at: chunk, size: size, stored: stored)
         }
+        if size &- ground.watchedSize <= ground.watchedReach { noteWatched(chunk) }
         if ground.collectsChunks { collect(chunk, size: size, .inUse) }
       } else {
         let links =
@@ -285,6 +306,21 @@ struct ChainScan {
     fastbinCandidates.append(FastbinCandidate(address: chunk, size: size, next: next))
   }
 
+  private mutating func noteWatched(_ chunk: UInt64) {
+    if watched.count < Self.watchedLimit { watched.append(chunk) }
+  }
+
+  /// Counts a chunk that was counted as in use as cached in a fastbin.
+  mutating func countAsFastbin(_ chunk: FastbinCandidate, sizes: inout SizeTable) {
+    inUse.add(size: chunk.size, count: -1)
+    cached.add(size: chunk.size)
+    sizes.update(chunk.size) {
+      $0.inUse -= 1
+      $0.cached += 1
+    }
+    if ground.collectsChunks { fastbinChunks.append(chunk.address) }
+  }
+
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
     chunks.append(
       Chunk(
@@ -312,6 +348,8 @@ private struct PlainRun {
     let inUseFlags = ground.forbiddenFlags | 1
     let boundary = ground.boundary &- base
     let fastbinLimit = ground.fastbinLimit
+    let watchedSize = ground.watchedSize
+    let watchedReach = ground.watchedReach
     let linkMask: UInt64 = if case .masked = ground.linking { .max } else { 0 }
     var offset = chunk &- base
     var field = field
@@ -326,7 +364,7 @@ private struct PlainRun {
       let stored = window.word(at: Int(truncatingIfNeeded: offset) &+ 16)
       let link = stored ^ ((base &+ offset &+ 16) >> 12 & linkMask)
       guard nextField & inUseFlags == 1, nextField >= 32, nextField & ~7 <= boundary &- next,
-        link & 15 != 0 || size > fastbinLimit
+        link & 15 != 0 || size > fastbinLimit, size &- watchedSize > watchedReach
       else { break }
       flat[Int(truncatingIfNeeded: size >> 4)].inUse &+= 1
       count &+= 1

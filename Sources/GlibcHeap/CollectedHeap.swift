@@ -9,6 +9,12 @@ package struct CollectedHeap: Sendable {
   var sizes = SizeTable()
   var log = FindingLog()
   var fastbins: [FastbinLists] = []
+  var binLists: [BinLists] = []
+  /// Where chunks can be, and how many threads there were.
+  var data = DataRanges([])
+  var threadCount = 0
+  /// Chunks whose state was found out after they were walked, by the chunk's address.
+  var states: [UInt64: ChunkState] = [:]
   /// What the threads inside malloc have in their registers and at the end of their stacks.
   var heldWords: Set<UInt64> = []
   /// The mappings of mmapped chunks.
@@ -32,11 +38,13 @@ package struct CollectedHeap: Sendable {
 
   /// The finished snapshot, its chunks ascending by address.
   package consuming func snapshot() -> HeapSnapshot {
-    var moved: Set<UInt64> = []
-    for lists in fastbins { move(lists, into: &moved) }
-    for index in partial.chunks.indices where !moved.isEmpty {
-      if moved.contains(partial.chunks[index].userAddress.bits &- 16) {
-        partial.chunks[index].state = .fastbin
+    for lists in fastbins { follow(lists) }
+    for lists in binLists {
+      partial.checks[lists.check] = lists.compare(threads: threadCount, data: data, log: &log)
+    }
+    for index in partial.chunks.indices where !states.isEmpty {
+      if let state = states[partial.chunks[index].userAddress.bits &- 16] {
+        partial.chunks[index].state = state
       }
     }
     var snapshot = partial
@@ -49,27 +57,30 @@ package struct CollectedHeap: Sendable {
 
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
   /// as cached instead of in use.
-  private mutating func move(_ lists: FastbinLists, into moved: inout Set<UInt64>) {
+  private mutating func follow(_ lists: FastbinLists) {
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
     var isTaken = [Bool](repeating: false, count: candidates.count)
-    for (bin, head) in lists.heads.enumerated() {
-      let size = 32 + 16 * UInt64(bin)
-      var address = head
+    for head in lists.heads {
+      var address = head.chunk
       while address != 0 {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
-          report(address, size, "leads to what is no cached chunk of that size")
+          if lists.isOfOneMoment {
+            report(address, head.size, "leads to what is no cached chunk of that size")
+          }
           break
         }
-        guard !isTaken[index], candidates[index].size == size else {
-          report(
-            address, size,
-            isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")
+        guard !isTaken[index], candidates[index].size == head.size else {
+          if lists.isOfOneMoment {
+            report(
+              address, head.size,
+              isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")
+          }
           break
         }
         isTaken[index] = true
-        moved.insert(address)
-        countAsCached(size, arena: place)
+        countAsCached(
+          candidates[index].address, head.size, .fastbin, arena: place)
         address = candidates[index].next
       }
     }
@@ -78,8 +89,8 @@ package struct CollectedHeap: Sendable {
       let list = listInHand(from: word, candidates, isTaken)
       for index in list {
         isTaken[index] = true
-        moved.insert(candidates[index].address)
-        countAsCached(candidates[index].size, arena: place)
+        countAsCached(
+          candidates[index].address, candidates[index].size, .fastbin, arena: place)
       }
       if let first = list.first {
         log.add(
@@ -111,7 +122,26 @@ package struct CollectedHeap: Sendable {
     return list.count >= 2 ? list : []
   }
 
-  private mutating func countAsCached(_ size: UInt64, arena place: Int) {
+  /// The place of the arena that has memory at `address`.
+  func arena(containing address: UInt64) -> Int? {
+    partial.arenas.firstIndex { $0.segments.contains { $0.contains(RemoteAddress(address)) } }
+  }
+
+  /// Counts a chunk that was counted as in use as a tcache structure; `place` is that of its arena.
+  mutating func countAsStructure(
+    _ chunk: UInt64, _ size: UInt64, arena place: Int
+  ) {
+    states[chunk] = .internal
+    partial.arenas[place].inUse.add(size: size, count: -1)
+    partial.arenas[place].tcacheStructures.add(size: size)
+    sizes.update(size) { $0.inUse -= 1 }
+  }
+
+  /// Counts a chunk that was counted as in use as cached; `place` is that of its arena.
+  mutating func countAsCached(
+    _ chunk: UInt64, _ size: UInt64, _ state: ChunkState, arena place: Int
+  ) {
+    states[chunk] = state
     partial.arenas[place].inUse.add(size: size, count: -1)
     partial.arenas[place].cached.add(size: size)
     sizes.update(size) {
@@ -130,13 +160,15 @@ package struct CollectedHeap: Sendable {
 /// What is needed to follow one arena's fastbins.
 struct FastbinLists: Sendable {
   /// The arena's index.
-  var arena: Int
+  var arena = 0
   /// Whether a thread was changing the arena.
-  var isBeingChanged: Bool
-  /// The first chunk of each list, 0 if it is empty.
-  var heads: [UInt64]
+  var isBeingChanged = false
+  /// Whether all of it is of one moment, so that lists that lead nowhere are damaged.
+  var isOfOneMoment = false
+  /// Where the lists begin.
+  var heads: [FastbinHead] = []
   /// The chunks that could be in a list by what their first word holds.
-  var candidates: [FastbinCandidate]
+  var candidates: [FastbinCandidate] = []
 }
 
 extension Array {

@@ -8,11 +8,14 @@ struct FindingLog {
 
   private(set) var findings: [Finding] = []
   private(set) var suppressed = 0
+  /// Whether findings are dropped: they were told already.
+  var isMuted = false
 
   mutating func add(
     _ kind: Finding.Kind, at address: UInt64?, bytes: UInt64 = 0,
     _ detail: @autoclosure () -> String
   ) {
+    if isMuted { return }
     guard findings.count < Self.limit else {
       suppressed += 1
       return

@@ -5,7 +5,7 @@ import RemoteMemory
 
 extension HeapWalk {
   /// More arenas than any process has: the limit on a ring that never closes.
-  private static var arenaLimit: Int { 16_384 }
+  static var arenaLimit: Int { 16_384 }
 
   /// Reads every arena, the main arena first.
   mutating func readRing() throws(ReadFault) -> [Arena] {
@@ -44,62 +44,109 @@ extension HeapWalk {
     arenaMemory += hints.mainSegments
   }
 
-  /// Walks all memory of `arena` and verifies its lists.
-  mutating func walk(_ arena: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
+  /// The arenas that were created since `known` were read, if there was another stop meanwhile.
+  mutating func newArenas(since known: [Arena]) throws(ReadFault) -> [Arena] {
+    guard ringMoment != progress.moment else { return [] }
+    let addresses = Set(known.map(\.address))
+    ringMoment = progress.moment
+    let arenas = try readRing().filter { !addresses.contains($0.address) }
+    for arena in arenas { heaps[arena.address] = try findHeaps(of: arena) }
+    return arenas
+  }
+
+  /// Walks all memory of the arena that was read as `first` and verifies its lists.
+  mutating func walk(_ first: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
     let isMain = index == 0
+    arena = first
+    if ringMoment != progress.moment || isLive { try refreshArena() }
+    arenaMoment = progress.moment
+    changeMoment = progress.moment
+    let systemBytesBefore = arena.systemBytes
     var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
-    summary.systemBytes = arena.systemBytes
-    summary.attachedThreads = arena.attachedThreads
-    summary.isLocked = arena.isLocked
-    // With one thread, no lock is taken.
-    isArenaLocked =
-      arena.isLocked
-      || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "arena \(index) holds \(arena.systemBytes) bytes, more than its own maximum of "
           + "\(arena.maxSystemBytes)")
     }
-    prepareScan(for: arena, index: index, isMain: isMain)
+    prepareScan(index: index, isMain: isMain)
     if isMain {
-      try walkMain(arena, &summary)
+      try walkMain(&summary)
     } else {
-      try walkHeaps(of: arena, &summary)
+      try walkHeaps(&summary)
     }
+    if !isArenaOfOneMoment { try settleFastbins() }
+    summary.systemBytes = arena.systemBytes
+    summary.attachedThreads = arena.attachedThreads
+    summary.isLocked = arena.isLocked
     summary.inUse = scan.inUse
     summary.free = scan.free
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
-    try verifyBins(of: arena, &summary)
-    let found = summary.accountedBytes &+ summary.unaccountedBytes
-    if found < summary.systemBytes {
-      log.add(
-        .arenaDamage, at: arena.address.bits, bytes: summary.systemBytes - found,
-        "\(summary.systemBytes - found) bytes of arena \(index) were not found")
-    }
-    checks.append(
-      Check(
-        "arena \(index) system_mem", expected: summary.systemBytes, found: summary.accountedBytes))
+    verifyBins(summary)
+    compareSystemBytes(summary, before: systemBytesBefore)
     return summary
   }
 
-  private mutating func prepareScan(for arena: Arena, index: Int, isMain: Bool) {
-    // One that a thread is taking apart looks empty.
-    let fastbins = arena.fastbinHeads.indices.filter {
-      isArenaLocked || arena.fastbinHeads[$0] != 0
+  /// Compares what was found of an arena with glibc's count, which was `before` when the walk began.
+  private mutating func compareSystemBytes(_ summary: ArenaSummary, before: UInt64) {
+    let found = summary.accountedBytes &+ summary.unaccountedBytes
+    let hasMoved = !isArenaOfOneMoment && before != summary.systemBytes
+    if found < summary.systemBytes {
+      let missing = summary.systemBytes - found
+      log.add(
+        hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
+        "\(missing) bytes of arena \(summary.index) were not found"
+          + (hasMoved ? ": it changed its size meanwhile" : ""))
     }
+    checks.append(
+      Check(
+        "arena \(summary.index) system_mem", expected: summary.systemBytes,
+        found: summary.accountedBytes,
+        holds: summary.accountedBytes == summary.systemBytes || hasMoved))
+  }
+
+  /// Whether the target runs while it is read.
+  var isLive: Bool { pacing?.stopsTarget == false }
+
+  /// Whether all of the present arena was read in one stop, so that its parts must agree.
+  var isArenaOfOneMoment: Bool { !isLive && arenaMoment == progress.moment }
+
+  /// Reads the present arena, and where its memory is, as they are now.
+  mutating func refreshArena() throws(ReadFault) {
+    let before = arena
+    let size = instance.arenaLayout.byteCount
+    guard let bytes = try reader.bytes(at: arena.address, count: size) else { return }
+    arena = Arena(address: arena.address, layout: instance.arenaLayout, bytes: bytes)
+    noteLock()
+    guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
+    changeMoment = progress.moment
+    if let pacing { data = DataRanges(try pacing.mappings()) }
+    if arena.address != instance.mainArena {
+      heaps[arena.address] = try findHeaps(of: arena)
+    }
+  }
+
+  /// Notes whether a thread was changing the present arena.
+  private mutating func noteLock() {
+    // With one thread, no lock is taken.
+    isArenaLocked =
+      isLive || arena.isLocked
+      || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
+  }
+
+  private mutating func prepareScan(index: Int, isMain: Bool) {
+    noteLock()
     scan.ground = ChainScan.Ground(
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      fastbinLimit: fastbins.last.map { UInt64(32 + 16 * $0) } ?? 0,
-      fastbinMask: fastbins.reduce(0) { $0 | 1 << UInt64($1) },
-      fastbinRange: data.ranges.isEmpty
-        ? AddressRange(RemoteAddress(0), RemoteAddress(0))
-        : AddressRange(
-          data.ranges[0].lowerBound, data.ranges[data.ranges.count - 1].upperBound),
       linking: linking, collectsChunks: options.collectsChunks)
+    if isLive {
+      scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
+      scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+    }
+    prepareFastbins()
     scan.inUse = Tally()
     scan.free = Tally()
     scan.cached = Tally()
@@ -111,6 +158,20 @@ extension HeapWalk {
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
   }
 
+  /// Tells the scan which chunks can be in a fastbin of the present arena.
+  mutating func prepareFastbins() {
+    // One that a thread is taking apart looks empty.
+    let fastbins = arena.fastbinHeads.indices.filter {
+      isArenaLocked || arena.fastbinHeads[$0] != 0
+    }
+    scan.ground.fastbinLimit = fastbins.last.map { UInt64(32 + 16 * $0) } ?? 0
+    scan.ground.fastbinMask = fastbins.reduce(0) { $0 | 1 << UInt64($1) }
+    scan.ground.fastbinRange =
+      data.ranges.isEmpty
+      ? AddressRange(RemoteAddress(0), RemoteAddress(0))
+      : AddressRange(data.ranges[0].lowerBound, data.ranges[data.ranges.count - 1].upperBound)
+  }
+
   // MARK: Thread arenas
 
   /// One heap of a thread arena: what its header says.
@@ -118,6 +179,8 @@ extension HeapWalk {
     var start: UInt64
     var size: UInt64
     var previous: UInt64
+    /// What is reserved for it, in bytes.
+    var maximum: UInt64
     var range: AddressRange { AddressRange(RemoteAddress(start), byteCount: size) }
 
     /// Makes a heap, nil if it cannot have that size.
@@ -126,26 +189,31 @@ extension HeapWalk {
       self.start = start
       self.size = size
       self.previous = previous
+      self.maximum = maximum
     }
   }
 
-  private mutating func walkHeaps(
-    of arena: Arena, _ summary: inout ArenaSummary
-  ) throws(ReadFault) {
-    let heaps = heaps[arena.address] ?? []
+  private mutating func walkHeaps(_ summary: inout ArenaSummary) throws(ReadFault) {
     let headerSize = heapInfoSize(of: arena)
-    for heap in heaps {
+    var walked: Set<UInt64> = []
+    // Looked up again each time: the arena may have got another heap meanwhile.
+    while let heap = heaps[arena.address]?.first(where: { !walked.contains($0.start) }) {
+      walked.insert(heap.start)
       let isFirst = heap.range.contains(arena.address)
       let first = HeapInfoLayout(byteCount: headerSize)
         .firstChunk(isFirstHeap: isFirst, arena: arena.layout)
-      summary.segments.append(heap.range)
       summary.headerBytes &+= min(first, heap.size)
       let chunks = AddressRange(RemoteAddress(heap.start &+ first), heap.range.upperBound)
-      guard !chunks.isEmpty else { continue }
-      let segment = Segment(
+      guard !chunks.isEmpty else {
+        summary.segments.append(heap.range)
+        continue
+      }
+      var segment = Segment(
         start: chunks.lowerBound.bits, limit: chunks.upperBound.bits,
-        top: chunks.contains(arena.top) ? arena.top.bits : nil, isMain: false)
-      _ = try walk(segment, &summary)
+        top: chunks.contains(arena.top) ? arena.top.bits : nil, place: .heap(heap))
+      _ = try walk(&segment, &summary)
+      summary.segments.append(
+        AddressRange(RemoteAddress(heap.start), RemoteAddress(max(heap.start, segment.limit))))
     }
   }
 
@@ -222,12 +290,13 @@ extension HeapWalk {
   private mutating func remember(_ heaps: [Heap], maximum: UInt64) {
     for heap in heaps {
       let reservation = AddressRange(RemoteAddress(heap.start), byteCount: maximum)
+      guard !reservations.contains(reservation) else { continue }
       reservations.append(reservation)
       arenaMemory.append(reservation)
     }
   }
 
-  private func heap(
+  func heap(
     at address: UInt64, of arena: Arena, maximum: UInt64
   ) throws(ReadFault) -> Heap? {
     guard let words = try reader.words(at: RemoteAddress(address), count: 3),
@@ -240,7 +309,7 @@ extension HeapWalk {
 
   /// The size of `heap_info`, of which a thread arena's own address tells: it follows the first heap's
   /// header, and heaps begin at page boundaries.
-  private func heapInfoSize(of arena: Arena) -> Int {
+  func heapInfoSize(of arena: Arena) -> Int {
     let distance = Int(arena.address.bits & 0xfff)
     return distance == 32 || distance == 48 ? distance : instance.heapInfoLayout.byteCount
   }

@@ -8,12 +8,17 @@ extension HeapWalk {
   private static var convincingHeaders: Int { 8 }
 
   /// Counts the pending chunk, finds where chunks can be made out again, records the gap, and returns
-  /// the place, or nil if there is none up to the boundary.
+  /// whether there is such a place before the boundary.
+  ///
+  /// `field` is what stands there instead of a size field, nil if it cannot be read.
   mutating func skipDamage(
-    at address: UInt64, field: UInt64?, hasPending: Bool, in segment: Segment,
+    field: UInt64?, _ state: inout SegmentWalk, in segment: Segment,
     _ summary: inout ArenaSummary
-  ) throws(ReadFault) -> UInt64? {
+  ) throws(ReadFault) -> Bool {
+    let address = state.address
+    let hasPending = state.hasPending
     var before = "no chunk before it"
+    state.hasPending = false
     if hasPending, field != nil, let inner = try chunkInside(before: address, in: segment) {
       log.add(
         .chainBreak, at: scan.chunk &+ 16,
@@ -23,11 +28,12 @@ extension HeapWalk {
         size: inner &- scan.chunk, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes,
         log: &log)
       marks.seek(to: inner)
-      return inner
+      state.address = inner
+      return true
     }
     if hasPending {
       before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
-      finishPending(isInUse: true, next: nil)
+      finishPending(isInUse: true, before: nil)
     }
     let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
     let next = try resynchronise(from: from, in: segment)
@@ -40,9 +46,13 @@ extension HeapWalk {
     } else {
       log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
     }
-    if next == nil, let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
-    if let next { marks.seek(to: next) }
-    return next
+    guard let next else {
+      if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
+      return false
+    }
+    marks.seek(to: next)
+    state.address = next
+    return true
   }
 
   /// A chunk inside the pending one, from which headers lead on past `broken`, where the pending one's
@@ -116,7 +126,7 @@ extension HeapWalk {
     return segment.top == boundary && boundary > start ? boundary : nil
   }
 
-  private mutating func leadsOn(
+  mutating func leadsOn(
     from start: UInt64, in segment: Segment
   ) throws(ReadFault) -> Bool {
     var address = start

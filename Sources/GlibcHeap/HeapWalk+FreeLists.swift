@@ -1,17 +1,18 @@
 // The arena's bins, verified against what the walk saw.
 
 import HeapModel
-import RemoteMemory
 
 extension HeapWalk {
+  /// How many free chunks of arenas whose links do not agree are kept until they are compared: 16 MiB.
+  private static var keptFreeChunks: Int { 1 << 19 }
+
   /// Verifies that the bins list exactly the free chunks that the walk met.
   ///
   /// In sound lists, the forward links of all heads and free chunks lead to each of them exactly once,
   /// and so do the backward links. The walk has summed a hash of both sides, so that a sound arena
-  /// needs no list to be followed; only if the sums differ are the lists followed one by one.
-  mutating func verifyBins(
-    of arena: Arena, _ summary: inout ArenaSummary
-  ) throws(ReadFault) {
+  /// needs no list to be followed; only if the sums differ are the lists followed one by one, when the
+  /// target runs on.
+  mutating func verifyBins(_ summary: ArenaSummary) {
     var addresses = scan.addressSum
     var forward = scan.forwardSum
     var backward = scan.backwardSum
@@ -21,82 +22,115 @@ extension HeapWalk {
       forward &+= mixed(ends.first)
       backward &+= mixed(ends.last)
     }
-    var listed = summary.free.count
-    var isSound = true
-    if addresses != forward || addresses != backward {
-      (listed, isSound) = try compareBins(of: arena, summary)
+    let isSound = addresses == forward && addresses == backward
+    guard isSound || isArenaOfOneMoment else {
+      log.add(
+        .inTransit, at: arena.address.bits,
+        "the free lists of arena \(summary.index) changed while it was read: they were not compared")
+      return
     }
-    checks.append(
-      Check(
-        "arena \(summary.index) binned chunks", expected: UInt64(summary.free.count),
-        found: UInt64(listed), holds: isSound))
+    if !isSound {
+      let kept = binLists.reduce(0) { $0 + $1.freeChunks.count }
+      let isComplete =
+        scan.freeChunks.count == summary.free.count
+        && kept + summary.free.count <= Self.keptFreeChunks
+      binLists.append(
+        BinLists(
+          arena: arena, index: summary.index, check: checks.count, isLocked: isArenaLocked,
+          freeCount: summary.free.count, freeChunks: isComplete ? scan.freeChunks : []))
+      scan.freeChunks = []
+    }
+    let count = UInt64(summary.free.count)
+    checks.append(Check("arena \(summary.index) binned chunks", expected: count, found: count))
+  }
+}
+
+/// What is needed to compare an arena's bins with its free chunks.
+struct BinLists: Sendable {
+  /// The arena as it was when it was walked.
+  var arena: Arena
+  /// Its index.
+  var index: Int
+  /// Which of the checks is to be told the result.
+  var check: Int
+  /// Whether a thread was changing the arena.
+  var isLocked: Bool
+  /// How many free chunks were met.
+  var freeCount: Int
+  /// The free chunks, none if they were too many to keep.
+  var freeChunks: [FreeChunk]
+
+  /// What one comparison found.
+  private struct Differences {
+    /// For each free chunk, whether a list leads to it.
+    var isListed: [Bool]
+    /// What lists lead to that is no free chunk, or one that is listed already, and what leads there.
+    var strangers: [UInt64: UInt64] = [:]
   }
 
-  /// Follows every bin, names what disagrees, and returns how many of the free chunks are listed and
-  /// whether the difference is what a moment's movement explains.
-  private mutating func compareBins(
-    of arena: Arena, _ summary: ArenaSummary
-  ) throws(ReadFault) -> (listed: Int, isSound: Bool) {
-    guard scan.freeChunks.count == summary.free.count else {
+  /// Follows every bin, names in `log` what disagrees, and returns the check.
+  ///
+  /// `threads` is how many threads there were, `data` where chunks can be.
+  func compare(threads: Int, data: DataRanges, log: inout FindingLog) -> Check {
+    let name = "arena \(index) binned chunks"
+    guard freeChunks.count == freeCount else {
       log.add(
-        isArenaLocked ? .inTransit : .limitReached, at: arena.address.bits,
-        "arena \(summary.index) has \(summary.free.count) free chunks, too many to tell which of them "
-          + "its bins lack: the links do not agree")
-      return (scan.freeChunks.count, isArenaLocked)
+        isLocked ? .inTransit : .limitReached, at: arena.address.bits,
+        "arena \(index) has \(freeCount) free chunks, too many to tell which of them its bins lack: "
+          + "the links do not agree")
+      return Check(name, expected: UInt64(freeCount), found: 0, holds: isLocked)
     }
-    scan.freeChunks.sort { $0.address < $1.address }
-    var isListed = [Bool](repeating: false, count: scan.freeChunks.count)
-    var strangers: [UInt64: UInt64] = [:]
+    let sorted = freeChunks.sorted { $0.address < $1.address }
+    let differences = followBins(sorted)
+    let isSound = report(sorted, differences, threads: threads, data: data, log: &log)
+    return Check(
+      name, expected: UInt64(freeCount), found: UInt64(differences.isListed.count { $0 }),
+      holds: isSound)
+  }
+
+  private func followBins(_ freeChunks: [FreeChunk]) -> Differences {
+    var differences = Differences(isListed: [Bool](repeating: false, count: freeChunks.count))
     // Each chunk is met at most once from either side.
-    var budget = 2 * summary.free.count + 256
+    var budget = 2 * freeChunks.count + 256
     for number in ArenaLayout.binNumbers {
       guard let ends = arena.ends(ofBin: number) else { continue }
       let head = arena.pseudoChunk(ofBin: number).bits
       for (start, isForward) in [(ends.first, true), (ends.last, false)] {
         var address = start
         var holder = head
-        while address != head {
+        while address != head, budget > 0 {
           budget -= 1
-          guard budget > 0 else { break }
-          if let index = freeChunkIndex(of: address) {
-            if isListed[index], isForward {
-              strangers[address] = holder
-              break
-            }
-            if isListed[index] { break }
-            isListed[index] = true
-            holder = address
-            let chunk = scan.freeChunks[index]
-            address = isForward ? chunk.forward : chunk.backward
-          } else {
-            if strangers[address] == nil { strangers[address] = holder }
-            strayLinksLeft -= 1
-            guard data.canHoldUserPointer(address), strayLinksLeft > 0,
-              let links = try reader.words(at: RemoteAddress(address &+ 16), count: 2)
-            else { break }
-            holder = address
-            address = isForward ? links[0] : links[1]
+          guard let place = freeChunks.index(of: address, by: { $0.address }) else {
+            if differences.strangers[address] == nil { differences.strangers[address] = holder }
+            break
           }
+          if differences.isListed[place] {
+            if isForward { differences.strangers[address] = holder }
+            break
+          }
+          differences.isListed[place] = true
+          holder = address
+          address = isForward ? freeChunks[place].forward : freeChunks[place].backward
         }
         if address == head, isForward { break }
       }
     }
-    let isSound = reportBins(summary, isListed: isListed, strangers: strangers)
-    return (isListed.count { $0 }, isSound)
+    return differences
   }
 
-  /// Names what disagrees; `strangers` lead from what is no free chunk to what has its link.
-  private mutating func reportBins(
-    _ summary: ArenaSummary, isListed: [Bool], strangers: [UInt64: UInt64]
+  /// Names what disagrees and returns whether the difference is what a moment's movement explains.
+  private func report(
+    _ freeChunks: [FreeChunk], _ differences: Differences, threads: Int, data: DataRanges, log: inout FindingLog
   ) -> Bool {
-    let missing = zip(scan.freeChunks, isListed).filter { !$0.1 }.map(\.0)
+    let missing = zip(freeChunks, differences.isListed).filter { !$0.1 }.map(\.0)
+    let strangers = differences.strangers
     // A stop finds at most a few chunks per thread on their way between two lists.
-    let isTransit = missing.count + strangers.count <= 4 * max(1, threads.count) + 4
+    let isTransit = missing.count + strangers.count <= 4 * max(1, threads) + 4
     let kind = isTransit ? Finding.Kind.inTransit : .listDamage
     for chunk in missing {
       log.add(
         kind, at: chunk.address &+ 16,
-        "a free chunk of \(chunk.size) bytes in arena \(summary.index) is in no bin")
+        "a free chunk of \(chunk.size) bytes in arena \(index) is in no bin")
     }
     var isSound = isTransit
     for (address, holder) in strangers.sorted(by: { $0.key < $1.key }) {
@@ -104,18 +138,14 @@ extension HeapWalk {
       isSound = isSound && canBe
       log.add(
         canBe ? kind : .listDamage, at: holder &+ 16,
-        "the link at \(RemoteAddress(holder &+ 16)) in a bin of arena \(summary.index) leads to "
+        "the link at \(RemoteAddress(holder &+ 16)) in a bin of arena \(index) leads to "
           + "\(RemoteAddress(address)), which is no free chunk or is listed twice")
     }
     if missing.isEmpty, strangers.isEmpty {
       log.add(
-        kind, at: summary.address.bits,
-        "the links of arena \(summary.index)'s bins do not agree in both directions")
+        kind, at: arena.address.bits,
+        "the links of arena \(index)'s bins do not agree in both directions")
     }
     return isSound
-  }
-
-  private func freeChunkIndex(of address: UInt64) -> Int? {
-    scan.freeChunks.index(of: address, by: { $0.address })
   }
 }

@@ -11,7 +11,7 @@ extension HeapWalk {
   }
 
   /// Walks the main arena.
-  mutating func walkMain(_ arena: Arena, _ summary: inout ArenaSummary) throws(ReadFault) {
+  mutating func walkMain(_ summary: inout ArenaSummary) throws(ReadFault) {
     guard !arena.hasNoMemory || arena.systemBytes != 0 else { return }
     guard let start = mainStart, data.range(containing: start) != nil,
       reservation(containing: start) == nil
@@ -24,9 +24,9 @@ extension HeapWalk {
     }
     summary.headerBytes &+= start &- parameters.sbrkBase
     if arena.isContiguous {
-      try walkBreak(arena, from: start, &summary)
+      try walkBreak(from: start, &summary)
     } else {
-      try walkScattered(arena, from: start, &summary)
+      try walkScattered(from: start, &summary)
     }
   }
 
@@ -44,47 +44,64 @@ extension HeapWalk {
   /// Walks a main arena that has grown by the program break alone: from `sbrk_base`, `system_mem`
   /// bytes in which gaps made by others' calls of sbrk are included.
   private mutating func walkBreak(
-    _ arena: Arena, from start: UInt64, _ summary: inout ArenaSummary
+    from start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
     let base = parameters.sbrkBase
     let (end, overflow) = base.addingReportingOverflow(arena.systemBytes)
     let mapped = data.reachEnd(containing: start) ?? start
-    let limit = beforeReservations(from: start, to: overflow ? mapped : min(end, mapped))
     if overflow || end > mapped {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena's \(arena.systemBytes) bytes from \(RemoteAddress(base)) on reach beyond "
           + "the heap's mapping, which ends at \(RemoteAddress(mapped))")
     }
-    if arena.top.bits < start || arena.top.bits >= limit {
+    if arena.top.bits < start || arena.top.bits >= breakLimit(from: start) {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena's top chunk, at \(arena.top), is outside of its own memory")
     }
-    try walkRun(arena, from: start, limit: limit, &summary)
+    try walkRun(from: start, &summary)
   }
 
-  /// Walks the segments that lie between `start` and `limit`, with the gaps between them.
+  /// Where the main arena's memory from `start` on ends, as far as it comes from the program break.
+  ///
+  /// That of a contiguous arena is `system_mem` bytes long; after that it may have had to take mappings,
+  /// and then only the break tells.
+  func breakLimit(from start: UInt64) -> UInt64 {
+    guard arena.isContiguous else {
+      return data.breakEnd(containing: start).map { beforeReservations(from: start, to: $0) }
+        ?? start
+    }
+    let (end, overflow) = parameters.sbrkBase.addingReportingOverflow(arena.systemBytes)
+    let mapped = data.reachEnd(containing: start) ?? start
+    return beforeReservations(from: start, to: overflow ? mapped : min(end, mapped))
+  }
+
+  /// Walks the segments from `start` to the end of the program break's part, with the gaps between
+  /// them.
   ///
   /// A gap after the last one counts as the arena's only if the arena is contiguous.
   private mutating func walkRun(
-    _ arena: Arena, from start: UInt64, limit: UInt64, _ summary: inout ArenaSummary
+    from start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
     var start = start
-    let top = arena.top.bits
-    while start < limit {
+    while true {
+      let limit = breakLimit(from: start)
+      guard start < limit else { return }
+      let top = arena.top.bits
       let hasTop = top >= start && top < limit
-      let segment = Segment(start: start, limit: limit, top: hasTop ? top : nil, isMain: true)
-      switch try walk(segment, &summary) {
+      var segment = Segment(
+        start: start, limit: limit, top: hasTop ? top : nil, place: .programBreak)
+      switch try walk(&segment, &summary) {
       case .top, .limit, .lost:
-        summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(limit)))
+        summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(segment.limit)))
         return
       case .fenceposts(let end):
         summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(end)))
-        guard end < limit else { return }
-        let resumption = try nextSegment(from: end, in: segment, arena)
+        guard end < segment.limit else { return }
+        let resumption = try nextSegment(from: end, in: segment)
         if resumption == nil, !arena.isContiguous { return }
-        let next = resumption ?? limit
+        let next = resumption ?? segment.limit
         summary.foreignBytes &+= next &- end
         start = next
       }
@@ -96,14 +113,14 @@ extension HeapWalk {
   ///
   /// What is in the gap may look like chunks, too, but does not end so.
   private mutating func nextSegment(
-    from end: UInt64, in segment: Segment, _ arena: Arena
+    from end: UInt64, in segment: Segment
   ) throws(ReadFault) -> UInt64? {
     var start = end
     var first: UInt64?
     while let candidate = try resynchronise(from: start, in: segment) {
       if candidate == arena.top.bits { return candidate }
       let before = trialHeadersLeft
-      if try endOfMainSegment(from: candidate, arena) != nil { return candidate }
+      if try endOfMainSegment(from: candidate) != nil { return candidate }
       first = first ?? candidate
       // So many in a row are the arena's, with damage further on; and the budget is for all gaps.
       if before - trialHeadersLeft >= 1000 || trialHeadersLeft <= 0 { return first }
@@ -117,12 +134,11 @@ extension HeapWalk {
   /// Walks a main arena that had to take mappings: what it got from the break before, then segments
   /// anywhere, each ended by fenceposts, the last by top.
   private mutating func walkScattered(
-    _ arena: Arena, from start: UInt64, _ summary: inout ArenaSummary
+    from start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
     var pending: [UInt64] = []
-    if let limit = data.breakEnd(containing: start) {
-      let limit = beforeReservations(from: start, to: limit)
-      try walkRun(arena, from: start, limit: limit, &summary)
+    if data.breakEnd(containing: start) != nil {
+      try walkRun(from: start, &summary)
     } else {
       pending.append(start)
     }
@@ -135,23 +151,23 @@ extension HeapWalk {
         guard missing > 0, !hasSearched else { break }
         hasSearched = true
         arenaMemory += summary.segments
-        pending += try searchMainSegments(of: arena, missing: missing).map(\.lowerBound.bits)
+        pending += try searchMainSegments(missing: missing).map(\.lowerBound.bits)
         continue
       }
       let start = pending[index]
       index += 1
       if summary.segments.contains(where: { $0.contains(RemoteAddress(start)) }) { continue }
-      try walkScattered(segment: start, arena, &summary)
+      try walkScattered(segment: start, &summary)
     }
     summary.segments.sort { $0.lowerBound < $1.lowerBound }
     if !hasSearched { arenaMemory += summary.segments }
   }
 
   private mutating func walkScattered(
-    segment start: UInt64, _ arena: Arena, _ summary: inout ArenaSummary
+    segment start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
     let hinted = hints.mainSegments.first { $0.lowerBound.bits == start }?.upperBound.bits
-    guard let end = try endOfMainSegment(from: start, arena) ?? hinted,
+    guard let end = try endOfMainSegment(from: start) ?? hinted,
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
       log.add(
@@ -160,16 +176,16 @@ extension HeapWalk {
       return
     }
     let top = arena.top.bits
-    let segment = Segment(
-      start: start, limit: end, top: top >= start && top < end ? top : nil, isMain: true)
-    _ = try walk(segment, &summary)
-    summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(end)))
+    var segment = Segment(
+      start: start, limit: end, top: top >= start && top < end ? top : nil, place: .mapping)
+    _ = try walk(&segment, &summary)
+    summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(segment.limit)))
   }
 
   /// The segments of the main arena outside of `arenaMemory`, found by trying every page: a chain of
   /// chunks that ends exactly in fenceposts at a page boundary, or in top.
   mutating func searchMainSegments(
-    of arena: Arena, missing: UInt64
+    missing: UInt64
   ) throws(ReadFault) -> [AddressRange] {
     var found: [AddressRange] = []
     var missing = missing
@@ -183,7 +199,7 @@ extension HeapWalk {
         address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
-          let end = try endOfMainSegment(from: header.address, arena)
+          let end = try endOfMainSegment(from: header.address)
         else { continue }
         found.append(AddressRange(RemoteAddress(header.address), RemoteAddress(end)))
         missing &-= min(missing, end &- header.address)
@@ -200,7 +216,7 @@ extension HeapWalk {
   /// Follows headers from `start` on to fenceposts that end at a page boundary, or to top, and returns
   /// the segment's end.
   private mutating func endOfMainSegment(
-    from start: UInt64, _ arena: Arena
+    from start: UInt64
   ) throws(ReadFault) -> UInt64? {
     guard let limit = data.reachEnd(containing: start) else { return nil }
     let top = arena.top.bits

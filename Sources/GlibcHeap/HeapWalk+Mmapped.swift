@@ -31,8 +31,7 @@ extension HeapWalk {
 
   /// Finds the mmapped chunks and adds them to what was collected.
   mutating func addMmapped(to collected: inout CollectedHeap) throws(ReadFault) {
-    var found = try verified(hints.mmapped)
-    if !isComplete(found) { found = try searchMmapped(known: found) }
+    let found = try locateMmapped()
     let mappedBytes = found.reduce(0) { $0 &+ $1.mappingSize }
     for chunk in found {
       let kind = marks.kind(of: chunk.chunk)
@@ -56,6 +55,32 @@ extension HeapWalk {
       isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
   }
 
+  /// The mmapped chunks as they are in the present stop.
+  ///
+  /// If those that an earlier look found are not all, the others are searched for: while the target
+  /// runs, if it may be let run, and then they are verified in another stop.
+  private mutating func locateMmapped() throws(ReadFault) -> [MmappedChunk] {
+    guard let pacing else {
+      let found = try verified(hints.mmapped)
+      return isComplete(found) ? found : try searchMmapped(known: found)
+    }
+    if pacing.isDue, pacing.stopsTarget { try nextMoment() }
+    var known = hints.mmapped
+    for round in 0...Self.mmapSearches {
+      parameters = try Parameters(of: instance, reader: reader) ?? parameters
+      let found = try verified(known)
+      if isComplete(found) || round == Self.mmapSearches { return found }
+      pacing.letRun()
+      data = DataRanges(try pacing.mappings())
+      known = try searchMmapped(known: found)
+      if pacing.stopsTarget { try nextMoment() }
+    }
+    return []
+  }
+
+  /// How often mmapped chunks are searched for in a target that goes on making and freeing them.
+  private static var mmapSearches: Int { 3 }
+
   /// Compares with glibc's count and returns whether both agree as documented.
   private mutating func compareMmapped(count: Int, bytes: UInt64) -> Bool {
     checks.append(
@@ -67,7 +92,7 @@ extension HeapWalk {
       Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
     if count == parameters.mmapCount, holds { return true }
     log.add(
-      .mmapMismatch, at: nil,
+      pacing == nil || progress.moment == 0 ? .mmapMismatch : .moved, at: nil,
       bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
       "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
         + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")

@@ -12,8 +12,23 @@ extension HeapWalk {
     var limit: UInt64
     /// The arena's top chunk, if it is in this segment.
     var top: UInt64?
+    /// What kind of memory it is.
+    var place: Place
+
+    /// What kind of memory a segment is.
+    enum Place {
+      /// The main arena's part of the program break.
+      case programBreak
+      /// A mapping of a main arena that could not use the program break.
+      case mapping
+      /// A thread arena's heap.
+      case heap(Heap)
+    }
+
     /// Whether it is the main arena's, which ends segments by fenceposts.
-    var isMain: Bool
+    var isMain: Bool {
+      if case .heap = place { false } else { true }
+    }
 
     /// Where reading ends: behind the header of top, of which the rest may never have been touched.
     var readLimit: UInt64 { top.map { min(limit, $0 &+ 16) } ?? limit }
@@ -33,89 +48,127 @@ extension HeapWalk {
 
   /// What stands where a chunk should begin.
   private enum Header {
-    case chunk(field: UInt64)
+    case chunk(HeaderWords)
     case top(field: UInt64?)
     case limit
-    case fenceposts(end: UInt64, field: UInt64)
-    case terminator(byteCount: UInt64, field: UInt64)
+    case fenceposts(end: UInt64, HeaderWords)
+    case terminator(byteCount: UInt64, HeaderWords)
     /// A chunk that reaches to the segment's end although top is inside of it: top was advanced, and
     /// the chunk's own header is not written yet.
-    case acrossTop(field: UInt64)
-    case damaged(field: UInt64)
+    case acrossTop(HeaderWords)
+    case damaged(HeaderWords)
     case unreadable
   }
 
   /// Walks `segment`, counting its chunks in `scan` and everything else in `summary`.
+  ///
+  /// If the walk goes on in another stop, `segment` is then what it is there.
   mutating func walk(
-    _ segment: Segment, _ summary: inout ArenaSummary
+    _ segment: inout Segment, _ summary: inout ArenaSummary
   ) throws(ReadFault) -> SegmentEnd {
     scan.ground.boundary = segment.top ?? segment.limit
     marks.seek(to: segment.start)
-    var address = segment.start
-    var hasPending = false
-    var isTopSplitting = false
+    var state = SegmentWalk(address: segment.start)
     while true {
-      switch try header(at: address, in: segment) {
-      case .chunk(let field):
-        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
-        scan.begin(at: address, field: field)
-        hasPending = true
-        address = runScan(in: segment)
-      case .top(let field):
-        // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
-        // top is being split.
-        if hasPending { finishPending(isInUse: true, next: nil) }
-        recordTop(address, field: isTopSplitting ? nil : field, in: segment, &summary)
-        return .top
-      case .limit:
-        if hasPending, segment.isMain {
-          recordTop(scan.chunk, field: scan.field, in: segment, &summary)
-        } else if hasPending {
-          log.add(
-            .inTransit, at: scan.chunk &+ 16,
-            "the last chunk of the heap that ends at \(RemoteAddress(segment.limit)) has no "
-              + "terminator behind it: the arena was moving to a new heap")
-          finishPending(isInUse: true, next: nil)
-        }
-        return .limit
-      case .fenceposts(let end, let field):
-        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
-        summary.headerBytes &+= end &- address
-        return .fenceposts(end: end)
-      case .terminator(let byteCount, let field):
-        if hasPending, byteCount == 16, isRemnant {
-          summary.headerBytes &+= scan.size
-        } else if hasPending {
-          finishPending(isInUse: field & 1 != 0, next: address)
-        }
-        summary.headerBytes &+= byteCount
-        return .limit
-      case .acrossTop(let field):
-        let top = segment.top ?? segment.limit
-        if hasPending { finishPending(isInUse: field & 1 != 0, next: address) }
-        log.add(
-          .inTransit, at: address &+ 16,
-          "top was being split: the chunk before it still reached to the end of the segment")
-        scan.begin(at: address, field: top &- address | field & 7)
-        hasPending = true
-        isTopSplitting = true
-        address = top
-      case .damaged(let field):
-        guard
-          let next = try skipDamage(
-            at: address, field: field, hasPending: hasPending, in: segment, &summary)
-        else { return .lost }
-        hasPending = false
-        address = next
-      case .unreadable:
-        guard
-          let next = try skipDamage(
-            at: address, field: nil, hasPending: hasPending, in: segment, &summary)
-        else { return .lost }
-        hasPending = false
-        address = next
+      if mustProceed(before: state.address, after: state, in: segment),
+        let end = try proceed(&state, in: &segment, &summary)
+      {
+        return end
       }
+      let header = try header(at: state.address, in: segment)
+      if let end = try take(header, &state, in: segment, &summary) { return end }
     }
+  }
+
+  /// Where the walk along a segment is.
+  struct SegmentWalk {
+    /// Where the next header should be.
+    var address: UInt64
+    /// Whether `scan` has a chunk that is not counted yet.
+    var hasPending = false
+    /// Whether top was being split, so that its own header means nothing.
+    var isTopSplitting = false
+    /// Where it went on in another stop.
+    var resumption: Resumption?
+  }
+
+  /// Where a walk goes on in another stop, and what it expects there.
+  struct Resumption {
+    /// The chunk that was the last one.
+    var address: UInt64
+    /// The size that it had, 0 if there was no chunk yet.
+    var size: UInt64
+    /// How often it was tried.
+    var tries = 0
+  }
+
+  /// Takes in what stands where the next chunk should begin, and returns the segment's end if it is
+  /// that.
+  private mutating func take(
+    _ header: Header, _ state: inout SegmentWalk, in segment: Segment,
+    _ summary: inout ArenaSummary
+  ) throws(ReadFault) -> SegmentEnd? {
+    let address = state.address
+    switch header {
+    case .chunk(let words):
+      if try hasMoved(words, state, in: segment) {
+        return try skipMovement(&state, in: segment, &summary) ? nil : .lost
+      }
+      if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
+      scan.begin(at: address, words)
+      state.hasPending = true
+      state.address = runScan(in: segment)
+    case .top(let field):
+      // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
+      // top is being split.
+      if state.hasPending { finishPending(isInUse: true, before: nil) }
+      recordTop(address, field: state.isTopSplitting ? nil : field, in: segment, &summary)
+      return .top
+    case .limit:
+      if state.hasPending, segment.isMain {
+        recordTop(scan.chunk, field: scan.field, in: segment, &summary)
+      } else if state.hasPending {
+        log.add(
+          .inTransit, at: scan.chunk &+ 16,
+          "the last chunk of the heap that ends at \(RemoteAddress(segment.limit)) has no "
+            + "terminator behind it: the arena was moving to a new heap")
+        finishPending(isInUse: true, before: nil)
+      }
+      return .limit
+    case .fenceposts(let end, let words):
+      if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
+      summary.headerBytes &+= end &- address
+      return .fenceposts(end: end)
+    case .terminator(let byteCount, let words):
+      if state.hasPending, byteCount == 16, isRemnant {
+        summary.headerBytes &+= scan.size
+      } else if state.hasPending {
+        finishPending(isInUse: words.field & 1 != 0, before: words)
+      }
+      summary.headerBytes &+= byteCount
+      return .limit
+    case .acrossTop(let words):
+      let top = segment.top ?? segment.limit
+      if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
+      log.add(
+        .inTransit, at: address &+ 16,
+        "top was being split: the chunk before it still reached to the end of the segment")
+      var rest = words
+      rest.field = top &- address | words.field & 7
+      scan.begin(at: address, rest)
+      state.hasPending = true
+      state.isTopSplitting = true
+      state.address = top
+    case .damaged(let words):
+      if looksAgain(&state) { return nil }
+      if isDueToMovement(state) {
+        return try skipMovement(&state, in: segment, &summary) ? nil : .lost
+      }
+      return try skipDamage(field: words.field, &state, in: segment, &summary) ? nil : .lost
+    case .unreadable:
+      return try skipDamage(field: nil, &state, in: segment, &summary) ? nil : .lost
+    }
+    return nil
   }
 
   /// Runs the hot loop over what the window holds and returns where the next header is.
@@ -135,9 +188,10 @@ extension HeapWalk {
   /// they are handed out, and nobody holds it.
   private var isRemnant: Bool { scan.field & 0b100 == 0 && scan.size == 32 }
 
-  mutating func finishPending(isInUse: Bool, next: UInt64?) {
+  /// Counts the pending chunk; `next` is the header behind it, nil if that says nothing of it.
+  mutating func finishPending(isInUse: Bool, before next: HeaderWords?) {
     scan.finish(
-      size: scan.size, isInUse: isInUse, previousSize: next.flatMap { window.word(at: $0) },
+      size: scan.size, isInUse: isInUse, previousSize: next?.previousSize,
       marks: &marks, sizes: &sizes, log: &log)
   }
 
@@ -168,40 +222,52 @@ extension HeapWalk {
   private mutating func header(
     at address: UInt64, in segment: Segment
   ) throws(ReadFault) -> Header {
-    let needed = min(32, segment.readLimit &- address)
-    if needed < 16 {
+    guard address < segment.readLimit, segment.readLimit &- address >= 16 else {
       return address == segment.top ? .top(field: nil) : .limit
     }
-    if !window.holds(address, needed) {
-      // The links behind the header may be on a page that was never touched; then none are there.
-      _ = try window.move(
-        to: address, holding: needed, limit: segment.readLimit, reader: reader)
-      if !window.holds(address, 16) {
-        return address == segment.top ? .top(field: nil) : .unreadable
-      }
+    guard let words = try words(at: address, in: segment) else {
+      return address == segment.top ? .top(field: nil) : .unreadable
     }
-    guard let field = window.word(at: address &+ 8) else { return .unreadable }
+    let field = words.field
     if address == segment.top { return .top(field: field) }
-    if scan.isPlausible(field, at: address) { return .chunk(field: field) }
+    if scan.isPlausible(field, at: address) { return .chunk(words) }
     let size = field & ~7
     if segment.isMain {
       if let end = fencepostsEnd(at: address, limit: segment.limit) {
-        return .fenceposts(end: end, field: field)
+        return .fenceposts(end: end, words)
       }
     } else if segment.top == nil {
       if address == segment.limit &- 32, size == 16 {
-        return .terminator(byteCount: 32, field: field)
+        return .terminator(byteCount: 32, words)
       }
       if address == segment.limit &- 16, size == 0 {
-        return .terminator(byteCount: 16, field: field)
+        return .terminator(byteCount: 16, words)
       }
     }
     if let top = segment.top, address < top, top &- address >= 32,
       field & scan.ground.forbiddenFlags == 0, size == segment.limit &- address
     {
-      return .acrossTop(field: field)
+      return .acrossTop(words)
     }
-    return .damaged(field: field)
+    return .damaged(words)
+  }
+
+  /// The header at `address`, from the window, which is moved there if it must, or from a look ahead.
+  private mutating func words(
+    at address: UInt64, in segment: Segment
+  ) throws(ReadFault) -> HeaderWords? {
+    let needed = min(32, segment.readLimit &- address)
+    if !window.holds(address, needed) {
+      if let words = try farHeaders.words(at: address, limit: segment.readLimit, reader: reader),
+        scan.isPlausible(words.field, at: address)
+      {
+        return words
+      }
+      // The links behind the header may be on a page that was never touched; then none are there.
+      _ = try window.move(
+        to: address, holding: needed, limit: segment.readLimit, reader: reader)
+    }
+    return window.header(at: address)
   }
 
   /// The end of the two or three 16-byte pseudo-chunks that end a segment of the main arena.

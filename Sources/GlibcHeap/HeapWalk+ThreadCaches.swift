@@ -8,14 +8,20 @@ private struct Tcache {
   var tid: Int32
   /// Where its structure lies, as the user pointer of its chunk.
   var address: UInt64
+  /// The size of that chunk.
+  var chunkSize: UInt64
   var layout: TcacheLayout
   /// For each bin, how many chunks its counter says and the user address of the first, or 0.
   var bins: [(count: Int, head: UInt64)]
 
   /// Reads it from the structure's bytes.
-  init(tid: Int32, address: UInt64, layout: TcacheLayout, bytes: CopiedBytes, fill: UInt64) {
+  init(
+    tid: Int32, address: UInt64, chunkSize: UInt64, layout: TcacheLayout, bytes: CopiedBytes,
+    fill: UInt64
+  ) {
     self.tid = tid
     self.address = address
+    self.chunkSize = chunkSize
     self.layout = layout
     bins = (0..<layout.binCount).map { index in
       let counter =
@@ -53,6 +59,7 @@ extension HeapWalk {
       fastbinHeads: heads.filter { $0 != 0 })
     var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
     for cache in caches { entries.append((cache.address &- 16, .structure)) }
+    duplicateMarks = []
     try follow(caches, into: &entries)
     marks = Marks(entries, duplicates: &duplicateMarks)
     for duplicate in duplicateMarks {
@@ -129,20 +136,28 @@ extension HeapWalk {
       at: places.map { RemoteAddress($0.address &- 8) }, wordsEach: 1)
     var candidates: [Candidate] = []
     for (index, place) in places.enumerated() {
-      guard let field = headers[index, 0], field & 2 == 0,
-        let layout = TcacheLayout.all.first(where: { layout in
-          field & ~7 == layout.chunkSize || field & ~7 == layout.chunkSize + 16
-        }),
-        let bytes = try reader.bytes(
-          at: RemoteAddress(place.address), count: layout.byteCount)
+      guard let field = headers[index, 0],
+        let cache = try tcache(at: place.address, field: field, tid: threads[place.thread].tid)
       else { continue }
-      let cache = Tcache(
-        tid: threads[place.thread].tid, address: place.address, layout: layout,
-        bytes: CopiedBytes(bytes), fill: parameters.tcacheCount)
-      guard cache.isConsistent else { continue }
       candidates.append(Candidate(thread: place.thread, word: place.word, cache: cache))
     }
     return candidates
+  }
+
+  /// The tcache structure at `address`, in a chunk whose size field is `field`; nil if it is none.
+  private func tcache(
+    at address: UInt64, field: UInt64, tid: Int32
+  ) throws(ReadFault) -> Tcache? {
+    guard field & 2 == 0,
+      let layout = TcacheLayout.all.first(where: { layout in
+        field & ~7 == layout.chunkSize || field & ~7 == layout.chunkSize + 16
+      }),
+      let bytes = try reader.bytes(at: RemoteAddress(address), count: layout.byteCount)
+    else { return nil }
+    let cache = Tcache(
+      tid: tid, address: address, chunkSize: field & ~7, layout: layout,
+      bytes: CopiedBytes(bytes), fill: parameters.tcacheCount)
+    return cache.isConsistent ? cache : nil
   }
 
   /// The word at which most threads have a tcache; of several, the one with the most cached chunks.
@@ -189,7 +204,61 @@ extension HeapWalk {
       if isPlain, !isMasked { plain += 1 }
       if isMasked, !isPlain { masked += 1 }
     }
-    return plain > masked ? .plain : .masked
+    return plain == masked ? linking : plain > masked ? .plain : .masked
+  }
+
+  // MARK: Without the threads' registers
+
+  /// Finds the tcaches of a target that was not stopped by what they hold, and counts their chunks as
+  /// cached.
+  ///
+  /// The walk has noted the chunks that have the size of a tcache structure. One of them is taken for
+  /// one if it holds lists of chunks of the right sizes; an empty one cannot be told from a block of
+  /// the program and stays in use.
+  mutating func findThreadCaches(for collected: inout CollectedHeap) throws(ReadFault) {
+    guard instance.parametersLayout.tcacheBins != nil else { return }
+    let headers = try reader.gather(
+      at: scan.watched.map { RemoteAddress($0 &+ 8) }, wordsEach: 1)
+    var caches: [Tcache] = []
+    for (index, chunk) in scan.watched.enumerated() {
+      guard let field = headers[index, 0],
+        let cache = try tcache(at: chunk &+ 16, field: field, tid: 0),
+        cache.bins.contains(where: { $0.head != 0 }), try holdsChunks(cache)
+      else { continue }
+      caches.append(cache)
+    }
+    linking = try decideLinking(
+      tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
+    var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
+    log.isMuted = true
+    try follow(caches, into: &entries)
+    log.isMuted = false
+    for cache in caches {
+      let chunk = cache.address &- 16
+      guard let place = collected.arena(containing: chunk) else { continue }
+      collected.countAsStructure(chunk, cache.chunkSize, arena: place)
+    }
+    let fields = try reader.gather(
+      at: entries.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 1)
+    for (index, entry) in entries.enumerated() {
+      guard case .cached(let allowed) = entry.kind, let field = fields[index, 0],
+        allowed.contains(field & ~7), let place = collected.arena(containing: entry.chunk)
+      else { continue }
+      collected.countAsCached(entry.chunk, field & ~7, .tcache, arena: place)
+    }
+  }
+
+  /// Whether the first chunks of its lists have the sizes that they should have; one may be on its way.
+  private func holdsChunks(_ cache: Tcache) throws(ReadFault) -> Bool {
+    let bins = cache.bins.enumerated().filter { $0.element.head >= 16 }
+    let fields = try reader.gather(
+      at: bins.map { RemoteAddress($0.element.head &- 8) }, wordsEach: 1)
+    var others = 0
+    for (index, bin) in bins.enumerated() {
+      let size = fields[index, 0].map { $0 & ~7 } ?? 0
+      if !cache.layout.chunkSizes(inBin: bin.offset).contains(size) { others += 1 }
+    }
+    return others < bins.count && others <= 1
   }
 
   private struct Step {

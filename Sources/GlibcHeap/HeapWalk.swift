@@ -40,15 +40,27 @@ package struct WalkOptions: Sendable {
 ///
 /// Memory is read in the order of its addresses through one window that is reused, so that the walk
 /// needs a few MiB whatever the heap's size, and what it reads is still in the processor's cache when
-/// it is looked at. The target should be stopped meanwhile; whatever does not agree becomes a finding.
+/// it is looked at. The target is stopped meanwhile, or, with a `WalkPacing`, stopped anew every so
+/// often; whatever does not agree becomes a finding.
 package struct HeapWalk: ~Copyable {
   let instance: MallocInstance
   let reader: any MemoryReader
   let options: WalkOptions
-  let threads: [ThreadState]
-  let data: DataRanges
+  /// Nil if everything is read in one stop.
+  let pacing: (any WalkPacing)?
   let hints: HeapHints
-  let parameters: Parameters
+
+  // What changes from one stop to the next.
+  var threads: [ThreadState]
+  var data: DataRanges
+  var parameters: Parameters
+  var progress = WalkProgress()
+  /// The arena that is being walked, as it is in the present stop.
+  var arena: Arena
+  /// When the arenas were read, when walking this one began, and when it was last seen to change.
+  var ringMoment = 0
+  var arenaMoment = 0
+  var changeMoment = 0
 
   var window: Window
   /// For looks aside while `window` stays where the walk is.
@@ -62,8 +74,12 @@ package struct HeapWalk: ~Copyable {
   var isArenaLocked = false
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
-  /// Links of damaged bins that may still be read one by one.
-  var strayLinksLeft = 1 << 14
+  /// The bins of arenas whose links do not agree with what was walked.
+  var binLists: [BinLists] = []
+  /// What is left of the lists of the present arena's fastbins, which were too long to follow in a stop.
+  var longFastbins = FastbinLists()
+  /// Headers that are read many at once.
+  var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
   var strayHeaps: [UInt64: [Heap]]?
   /// Pages in which chunks that memalign had aligned may still be searched one by one: 16 GiB.
@@ -86,15 +102,18 @@ package struct HeapWalk: ~Copyable {
   private init(
     instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
-    buffers: consuming WalkBuffers
+    buffers: consuming WalkBuffers, pacing: (any WalkPacing)?
   ) {
     self.instance = instance
     self.reader = reader
     self.options = options
+    self.pacing = pacing
+    arena = Arena(address: instance.mainArena, layout: instance.arenaLayout, bytes: [])
     self.threads = threads
     self.data = DataRanges(mappings)
     self.hints = hints
     self.parameters = parameters
+    farHeaders = FarHeaders(hints.farHeaders)
     window = buffers.window
     probe = buffers.probe
     sizes = buffers.sizes
@@ -119,20 +138,21 @@ package struct HeapWalk: ~Copyable {
   /// Reads and walks the heap of `instance`, and leaves for later what needs no more of the target.
   ///
   /// `hints` from an earlier look at the same process save searching; each is verified. `buffers` are
-  /// best made before the target is stopped.
+  /// best made before the target is stopped. With `pacing`, the walk goes on in as many stops as that
+  /// has it make, and takes up each where the one before ended.
   ///
   /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
   package static func collect(
     of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints,
-    buffers: consuming WalkBuffers
+    buffers: consuming WalkBuffers, pacing: (any WalkPacing)? = nil
   ) throws(ReadFault) -> CollectedHeap {
     guard let parameters = try Parameters(of: instance, reader: reader) else {
       return CollectedHeap(unreadableSnapshot(of: instance))
     }
     var walk = HeapWalk(
       instance: instance, reader: reader, mappings: mappings, threads: threads, options: options,
-      hints: hints, parameters: parameters, buffers: buffers)
+      hints: hints, parameters: parameters, buffers: buffers, pacing: pacing)
     return try walk.run()
   }
 
@@ -158,13 +178,15 @@ package struct HeapWalk: ~Copyable {
     guard let parameters = try Parameters(of: instance, reader: reader) else { return HeapHints() }
     var walk = HeapWalk(
       instance: instance, reader: reader, mappings: mappings, threads: [], options: options,
-      hints: HeapHints(), parameters: parameters, buffers: WalkBuffers())
+      hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
     let arenas = try walk.readRing()
     var hints = HeapHints()
     try walk.locateMemory(of: arenas)
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
-      hints.mainSegments = try walk.searchMainSegments(of: main, missing: main.systemBytes)
+      walk.arena = main
+      hints.mainSegments = try walk.searchMainSegments(missing: main.systemBytes)
     }
+    try walk.lookForLargeChunks(of: arenas, into: &hints)
     walk.arenaMemory += hints.mainSegments
     hints.mmapped = try walk.searchMmapped(known: [])
     return hints
@@ -182,55 +204,36 @@ package struct HeapWalk: ~Copyable {
   }
 
   private mutating func run() throws(ReadFault) -> CollectedHeap {
-    let arenas = try readRing()
-    reportMovement(arenas)
+    var arenas = try readRing()
+    try reportMovement(arenas)
     let heldWords = try heldWords()
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     try locateMemory(of: arenas)
-    for (index, arena) in arenas.enumerated() where includes(arena: index) {
-      let summary = try walk(arena, index: index)
-      collected.add(summary)
-      if scan.ground.fastbinLimit > 0 {
-        collected.fastbins.append(
-          FastbinLists(
-            arena: index, isBeingChanged: isArenaLocked, heads: arena.fastbinHeads,
-            candidates: scan.fastbinCandidates))
-        scan.fastbinCandidates = []
+    var index = 0
+    while index < arenas.count {
+      if includes(arena: index) {
+        let summary = try walk(arenas[index], index: index)
+        collected.add(summary)
+        keepFastbins(of: summary, in: &collected)
       }
+      index += 1
+      if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
     collected.sizes = sizes
+    if isLive { try findThreadCaches(for: &collected) }
+    reportProgress()
     collected.log = log
     collected.partial.chunks = scan.chunks
+    for chunk in scan.fastbinChunks { collected.states[chunk] = .fastbin }
     collected.partial.checks = checks
+    collected.partial.resynchronisations = progress.resynchronisations
+    collected.binLists = binLists
+    collected.data = data
+    collected.threadCount = threads.count
     return collected
-  }
-
-  /// Names who was changing the heap when it was stopped: what such a thread has in its hands is in no
-  /// list.
-  private mutating func reportMovement(_ arenas: [Arena]) {
-    for thread in threads where instance.code?.contains(thread.programCounter) == true {
-      log.add(
-        .inTransit, at: nil,
-        "thread \(thread.tid) was stopped inside malloc: up to two chunks that it was moving are "
-          + "counted as in use")
-    }
-    for (index, arena) in arenas.enumerated() where arena.isLocked {
-      log.add(
-        .inTransit, at: arena.address.bits,
-        "arena \(index) was locked: a thread was changing it, and what it had in its hands counts as "
-          + "in use")
-    }
-  }
-
-  /// What the threads that were inside malloc have in their registers and in the last 512 bytes of
-  /// their stacks.
-  private func heldWords() throws(ReadFault) -> Set<UInt64> {
-    let inside = threads.filter { instance.code?.contains($0.programCounter) == true }
-    let stacks = try reader.gather(at: inside.map(\.stackPointer), wordsEach: 64)
-    return Set(inside.flatMap(\.registers)).union(stacks.words)
   }
 
   private func includes(arena index: Int) -> Bool {
@@ -262,6 +265,11 @@ package struct HeapHints: Sendable {
   package var mmapped: [MmappedChunk] = []
   /// Segments of a main arena that is not contiguous.
   package var mainSegments: [AddressRange] = []
+  /// Large chunks behind large chunks: their headers' addresses, ascending.
+  package var farHeaders: [UInt64] = []
+  /// How many chunks the look met, and their bytes: a sample.
+  package var chunksSeen = 0
+  package var bytesSeen: UInt64 = 0
 
   /// Makes empty hints.
   package init() {}

@@ -8,13 +8,15 @@ import RemoteMemory
 /// It grows while it is moved to where it ended, and shrinks when the walk jumps ahead, so that small
 /// chunks are read in large pieces and the inside of large chunks is not read at all.
 struct Window: ~Copyable {
-  private static let smallest = 16 << 10
+  private static let smallest = 4 << 10
   private static let largest = 512 << 10
 
   /// The target's page size in bytes.
   var pageSize: UInt64 = 4096
   private var buffer: PageBuffer
   private var nextLength: Int
+  /// Whether the next move goes on where the window was before it forgot its bytes.
+  private var continues = false
   /// Where the bytes lie in the target.
   private(set) var base: UInt64 = 0
   /// How many bytes are valid.
@@ -48,11 +50,17 @@ struct Window: ~Copyable {
   ) throws(ReadFault) -> Bool {
     let end = base &+ UInt64(count)
     let isSequential = count > 0 && address <= end &+ pageSize && address >= base
-    nextLength = isSequential ? min(nextLength * 2, buffer.byteCount) : Self.smallest
+    if isSequential {
+      nextLength = min(nextLength * 4, buffer.byteCount)
+    } else if !continues {
+      nextLength = Self.smallest
+    }
+    continues = false
     base = address & ~(pageSize &- 1)
     count = 0
     guard limit > base else { return false }
-    let asked = max(UInt64(nextLength), pageSize)
+    let needed = (address &- base &+ byteCount &+ pageSize &- 1) & ~(pageSize &- 1)
+    let asked = max(UInt64(nextLength), needed)
     let wanted = touched(min(asked, limit &- base), reader)
     guard wanted > 0 else { return false }
     do {
@@ -73,6 +81,26 @@ struct Window: ~Copyable {
         from: RemoteAddress(base), count: pages, pageSize: pageSize)
     else { return bounded }
     return min(bounded, UInt64(touched) &* pageSize)
+  }
+
+  /// Forgets the bytes: they are of a moment that has passed.
+  mutating func forget() {
+    count = 0
+  }
+
+  /// Has the next move read as much as if it went on from the one before.
+  mutating func expectMore() {
+    continues = true
+  }
+
+  /// The header at `address`, nil if not both its words are inside; links that are not count as 0.
+  func header(at address: UInt64) -> HeaderWords? {
+    guard let previousSize = word(at: address), let field = word(at: address &+ 8) else {
+      return nil
+    }
+    return HeaderWords(
+      previousSize: previousSize, field: field, forward: word(at: address &+ 16) ?? 0,
+      backward: word(at: address &+ 24) ?? 0)
   }
 
   /// The word at `address`, if it is inside.

@@ -8,6 +8,8 @@ package struct Finding: Hashable, Sendable {
     case chainBreak = "chain_break"
     /// A chunk on its way into or out of a list when the target was stopped.
     case inTransit = "in_transit"
+    /// Chunks that moved between two stops, or while a running target was read.
+    case moved
     /// A bin, fastbin or tcache list that leads to something that is no chunk of its kind.
     case listDamage = "list_damage"
     /// Memory that should hold chunks could not be read.
@@ -49,7 +51,7 @@ package struct Finding: Hashable, Sendable {
     case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .threadNotStopped,
       .mmapMismatch, .limitReached:
       true
-    case .inTransit, .allocator:
+    case .inTransit, .moved, .allocator:
       false
     }
   }

@@ -66,6 +66,8 @@ package struct HeapSnapshot: Sendable {
   package var checks: [Check] = []
   /// What was not as it should be.
   package var findings: [Finding] = []
+  /// How often chunks had moved from where the walk was to go on in another stop.
+  package var resynchronisations = 0
   /// Findings beyond the number that is kept.
   package var suppressedFindings = 0
   /// `system_mem` of all arenas and `mmapped_mem`, in bytes.

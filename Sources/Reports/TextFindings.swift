@@ -62,6 +62,7 @@ extension TextPage {
   private func title(of kind: Finding.Kind) -> String {
     switch kind {
     case .chainBreak: "broken chunk chain"
+    case .moved: "chunks that moved meanwhile"
     case .inTransit: "chunk in transit while stopped"
     case .listDamage: "damaged free list"
     case .unreadable: "unreadable memory"

@@ -6,12 +6,14 @@
 #include <sys/mman.h>
 
 int main(void) {
-  static char output[64];
+  static char output[64], input[64];
   void *guarded;
   void *mapped;
   // Everything in the main heap, however large.
   mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  // Nothing is allocated after "ready".
   setvbuf(stdout, output, _IOFBF, sizeof output);
+  setvbuf(stdin, input, _IOFBF, sizeof input);
   for (int block = 0; block < 1000; block++)
     if (!malloc(100000))
       return 1;

@@ -1,0 +1,91 @@
+// The fastbins of an arena that is not walked in one stop.
+
+import HeapModel
+import RemoteMemory
+
+extension HeapWalk {
+  /// How many links are followed one after the other, each by a system call, in one stop; lists
+  /// longer than that are followed later, as far as they have not changed.
+  private static var remoteSteps: Int { 200 }
+
+  /// Keeps what is needed to follow the fastbins of the arena that was just walked, when the target
+  /// runs on.
+  mutating func keepFastbins(of summary: ArenaSummary, in collected: inout CollectedHeap) {
+    if isLive || isArenaOfOneMoment {
+      longFastbins.heads = fastbinHeads
+      longFastbins.candidates = scan.fastbinCandidates
+    }
+    if !longFastbins.heads.isEmpty || isArenaLocked, !longFastbins.candidates.isEmpty {
+      longFastbins.arena = summary.index
+      longFastbins.isBeingChanged = isArenaLocked && !isLive
+      longFastbins.isOfOneMoment = isArenaOfOneMoment
+      collected.fastbins.append(longFastbins)
+    }
+    longFastbins = FastbinLists()
+    scan.fastbinCandidates = []
+  }
+
+  /// Where the lists of the present arena begin.
+  private var fastbinHeads: [FastbinHead] {
+    arena.fastbinHeads.enumerated().filter { $0.element != 0 }
+      .map { FastbinHead(size: 32 + 16 * UInt64($0.offset), chunk: $0.element) }
+  }
+
+  /// Finds out, before the stop ends, which of the chunks that it showed are in a fastbin.
+  ///
+  /// Each list leads through the whole arena, of which this stop's part is only one: the links outside
+  /// of it are read from the target.
+  mutating func settleFastbins() throws(ReadFault) {
+    guard pacing?.stopsTarget == true, !scan.fastbinCandidates.isEmpty else { return }
+    let candidates = scan.fastbinCandidates
+    scan.fastbinCandidates.removeAll(keepingCapacity: true)
+    var isTaken = [Bool](repeating: false, count: candidates.count)
+    var lists = fastbinHeads
+    for _ in 0..<Self.remoteSteps where !lists.isEmpty {
+      for index in lists.indices { follow(&lists[index], candidates, &isTaken) }
+      lists.removeAll { !data.canHoldUserPointer($0.chunk) }
+      if lists.isEmpty { break }
+      let words = try reader.gather(
+        at: lists.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 2)
+      for index in lists.indices {
+        guard let field = words[index, 0], let stored = words[index, 1],
+          field & ~7 == lists[index].size
+        else {
+          lists[index].chunk = 0
+          continue
+        }
+        lists[index].chunk = linking.next(stored: stored, field: lists[index].chunk &+ 16)
+      }
+    }
+    for (index, candidate) in candidates.enumerated() where isTaken[index] {
+      scan.countAsFastbin(candidate, sizes: &sizes)
+    }
+    lists.removeAll { !data.canHoldUserPointer($0.chunk) }
+    guard !lists.isEmpty else { return }
+    longFastbins.heads += lists
+    let room = ChainScan.fastbinCandidateLimit - longFastbins.candidates.count
+    longFastbins.candidates += zip(candidates, isTaken).lazy.filter { !$0.1 }.map(\.0).prefix(room)
+  }
+
+  /// Follows a list through what this stop has shown, and leaves it at the first chunk outside.
+  private func follow(
+    _ list: inout FastbinHead, _ candidates: [FastbinCandidate], _ isTaken: inout [Bool]
+  ) {
+    while let index = candidates.index(of: list.chunk, by: { $0.address }) {
+      guard !isTaken[index], candidates[index].size == list.size else {
+        list.chunk = 0
+        return
+      }
+      isTaken[index] = true
+      list.chunk = candidates[index].next
+    }
+  }
+}
+
+/// Where a list of fastbin chunks begins.
+struct FastbinHead: Sendable {
+  /// The size of its chunks.
+  var size: UInt64
+  /// The first chunk.
+  var chunk: UInt64
+}
