@@ -113,6 +113,10 @@ int cpt_raise_event(int fd);
 // Nanoseconds of clock_gettime(2)'s CLOCK_MONOTONIC.
 int64_t cpt_now(void);
 
+// Has the calling thread run before all ordinary ones (sched(7): SCHED_FIFO, which the threads that it
+// starts do not inherit), or like them again. -EPERM without CAP_SYS_NICE.
+int cpt_hurry(int on);
+
 // Gives the processor away: sched_yield(2) for 0, else nanosleep(2) for that many nanoseconds.
 void cpt_pause(int64_t nanoseconds);
 

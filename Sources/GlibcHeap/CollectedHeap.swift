@@ -13,8 +13,10 @@ package struct CollectedHeap: Sendable {
   /// Where chunks can be, and how many threads there were.
   var data = DataRanges([])
   var threadCount = 0
-  /// Chunks whose state was found out after they were walked, by the chunk's address.
+  /// Chunks whose state was found out after they were walked, by the chunk's address, if chunks are
+  /// kept.
   var states: [UInt64: ChunkState] = [:]
+  var keepsChunks = false
   /// What the threads inside malloc have in their registers and at the end of their stacks.
   var heldWords: Set<UInt64> = []
   /// The mappings of mmapped chunks.
@@ -79,8 +81,9 @@ package struct CollectedHeap: Sendable {
           break
         }
         isTaken[index] = true
-        countAsCached(
-          candidates[index].address, head.size, .fastbin, arena: place)
+        if !candidates[index].isCounted {
+          countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
+        }
         address = candidates[index].next
       }
     }
@@ -131,7 +134,7 @@ package struct CollectedHeap: Sendable {
   mutating func countAsStructure(
     _ chunk: UInt64, _ size: UInt64, arena place: Int
   ) {
-    states[chunk] = .internal
+    if keepsChunks { states[chunk] = .internal }
     partial.arenas[place].inUse.add(size: size, count: -1)
     partial.arenas[place].tcacheStructures.add(size: size)
     sizes.update(size) { $0.inUse -= 1 }
@@ -141,7 +144,7 @@ package struct CollectedHeap: Sendable {
   mutating func countAsCached(
     _ chunk: UInt64, _ size: UInt64, _ state: ChunkState, arena place: Int
   ) {
-    states[chunk] = state
+    if keepsChunks { states[chunk] = state }
     partial.arenas[place].inUse.add(size: size, count: -1)
     partial.arenas[place].cached.add(size: size)
     sizes.update(size) {

@@ -4,9 +4,10 @@ import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  /// How many links are followed one after the other, each by a system call, in one stop; lists
-  /// longer than that are followed later, as far as they have not changed.
-  private static var remoteSteps: Int { 200 }
+  /// How many links are followed one after the other, each by a system call, in one stop. In a heap
+  /// that changes quickly lists are short; longer ones are followed later, through what all stops have
+  /// shown.
+  private static var remoteSteps: Int { 32 }
 
   /// Keeps what is needed to follow the fastbins of the arena that was just walked, when the target
   /// runs on.
@@ -61,10 +62,14 @@ extension HeapWalk {
       scan.countAsFastbin(candidate, sizes: &sizes)
     }
     lists.removeAll { !data.canHoldUserPointer($0.chunk) }
-    guard !lists.isEmpty else { return }
     longFastbins.heads += lists
-    let room = ChainScan.fastbinCandidateLimit - longFastbins.candidates.count
-    longFastbins.candidates += zip(candidates, isTaken).lazy.filter { !$0.1 }.map(\.0).prefix(room)
+    // The counted ones, too: lists of other stops may lead through them.
+    guard !longFastbins.heads.isEmpty else { return }
+    let room = max(0, ChainScan.fastbinCandidateLimit - longFastbins.candidates.count)
+    for index in candidates.indices.prefix(room) {
+      longFastbins.candidates.append(candidates[index])
+      longFastbins.candidates[longFastbins.candidates.count - 1].isCounted = isTaken[index]
+    }
   }
 
   /// Follows a list through what this stop has shown, and leaves it at the first chunk outside.

@@ -210,6 +210,7 @@ package struct HeapWalk: ~Copyable {
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
+    collected.keepsChunks = options.collectsChunks
     try locateMemory(of: arenas)
     var index = 0
     while index < arenas.count {
@@ -251,12 +252,17 @@ package struct HeapWalk: ~Copyable {
 
 /// The memory that a walk works with, touched when made.
 package struct WalkBuffers: ~Copyable {
-  var window = Window()
-  var probe = Window(capacity: 64 << 10)
+  /// The most that is read at once, in bytes: more is no faster, and leaves the processor's cache.
+  package static let largestRead = 512 << 10
+
+  var window: Window
+  var probe = Window(capacity: 128 << 10)
   var sizes = SizeTable()
 
-  /// Allocates it: about a MiB.
-  package init() {}
+  /// Allocates it: about a MiB. At most `largestRead` bytes are read at once.
+  package init(largestRead: Int = Self.largestRead) {
+    window = Window(capacity: min(largestRead, Self.largestRead))
+  }
 }
 
 /// Where to look first: what an earlier, unstopped look found.

@@ -9,7 +9,6 @@ import RemoteMemory
 /// chunks are read in large pieces and the inside of large chunks is not read at all.
 struct Window: ~Copyable {
   private static let smallest = 4 << 10
-  private static let largest = 512 << 10
 
   /// The target's page size in bytes.
   var pageSize: UInt64 = 4096
@@ -23,8 +22,9 @@ struct Window: ~Copyable {
   private(set) var count = 0
 
   /// Makes an empty window that holds at most `capacity` bytes.
-  init(capacity: Int = Window.largest) {
-    buffer = PageBuffer(byteCount: max(capacity, Self.smallest))
+  init(capacity: Int) {
+    // A header with its links can cross a page's end, and pages can be of 64 KiB.
+    buffer = PageBuffer(byteCount: max(capacity, 128 << 10))
     nextLength = Self.smallest
   }
 

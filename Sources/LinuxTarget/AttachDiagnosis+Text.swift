@@ -68,7 +68,10 @@ extension AttachDiagnosis {
     case .threadOf(let process):
       return ["use \(process)"]
     case .traced(let tracer, _):
-      return ["stop that tracer (process \(tracer)) and try again"]
+      return [
+        "read the heap without attaching: --no-stop",
+        "stop that tracer (process \(tracer)) and try again",
+      ]
     case .userNamespace:
       return [
         "run from the node or the host as root",

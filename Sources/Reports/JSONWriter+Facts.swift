@@ -89,6 +89,8 @@ extension JSONWriter {
       json.number("total_stop_ms", digits: Figures.milliseconds(capture.totalStop))
       json.number("elapsed_ms", digits: Figures.milliseconds(capture.elapsed))
       json.number("copied_bytes", capture.copiedBytes)
+      json.number("resynchronisations", capture.resynchronisations)
+      json.number("retries", capture.retries)
     }
   }
 

@@ -56,13 +56,25 @@ extension TextPage {
   /// Appends how long the target was stopped, and for what.
   mutating func addCapture(_ report: HeapReport) {
     let capture = report.capture
-    var pieces = [Figures.duration(capture.longestStop)]
-    if capture.stops != 1 {
-      pieces[0] += " at most"
-      pieces.append("\(Figures.duration(capture.totalStop)) in \(counted(capture.stops, "stop"))")
+    var pieces: [String] = []
+    if capture.stops == 0 {
+      pieces = ["never", "read while it ran"]
+    } else if capture.stops == 1 {
+      pieces = [Figures.duration(capture.longestStop)]
+    } else {
+      pieces = [
+        "\(Figures.duration(capture.longestStop)) at most",
+        "\(Figures.duration(capture.totalStop)) in \(counted(capture.stops, "stop"))",
+      ]
     }
+    if capture.mode == .fork { pieces.append("read from a clone") }
     pieces.append("\(bytes(capture.copiedBytes)) copied")
-    if options.isVerbose { pieces.append("\(Figures.duration(capture.elapsed)) from start to end") }
+    if options.isVerbose || capture.stops > 1 && capture.mode == .slices {
+      pieces.append("\(Figures.duration(capture.elapsed)) from start to end")
+    }
+    if options.isVerbose, capture.retries > 0 {
+      pieces.append("\(counted(capture.retries, "stop")) ended at once (inside malloc)")
+    }
     if report.snapshot.coverage < 1 {
       let coverage = Figures.coverage(report.snapshot.coverage)
       pieces.append(toned("only \(coverage) of the heap covered", .warning))

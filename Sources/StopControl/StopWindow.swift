@@ -47,7 +47,8 @@ package struct StopWindow: ~Copyable {
 
   private var stopper: ThreadStopper
   private let execGuard: ExecGuard
-  private let began: Int64
+  /// When it began, of `CLOCK_MONOTONIC` in nanoseconds.
+  let began: Int64
   private let deadline: Duration
 
   /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as
@@ -170,15 +171,5 @@ package struct StopWindow: ~Copyable {
         tid: tid, threadPointer: RemoteAddress(registers.thread_pointer),
         programCounter: RemoteAddress(registers.program_counter),
         stackPointer: RemoteAddress(registers.stack_pointer), registers: general))
-  }
-}
-
-extension Duration {
-  /// The duration in whole nanoseconds, at most those of an `Int64`.
-  fileprivate var wholeNanoseconds: Int64 {
-    let (seconds, attoseconds) = components
-    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
-    let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
-    return overflow || overflowToo ? .max : sum
   }
 }

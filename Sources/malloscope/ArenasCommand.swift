@@ -15,9 +15,10 @@ struct ArenasCommand: ParsableCommand {
 
   @OptionGroup var source: SourceOptions
   @OptionGroup var show: ShowOptions
+  @OptionGroup var capture: CaptureOptions
 
   func run() throws {
-    var request = CaptureRequest(show)
+    var request = CaptureRequest(show, capture)
     request.collectsChunks = true
     request.wantsResidency = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in

@@ -8,22 +8,10 @@ import RemoteMemory
 import StopControl
 import Symbols
 
-/// What a verb needs from a capture.
-struct CaptureRequest {
-  /// What part of the heap to look at.
-  var scope = WalkOptions.Scope.everything
-  /// Whether every chunk is needed, not only their counts.
-  var collectsChunks = false
-  /// Whether it matters which pages are in memory.
-  var wantsResidency = false
-  /// Whether notes go to standard error.
-  var isQuiet = false
-}
-
-/// Captures the heap of `process` in one stop.
+/// Captures the heap of `process`.
 ///
 /// Everything that can be known before is known before: which files are mapped, where malloc is, where
-/// its mmapped chunks were a moment ago. In the stop, the memory is read and walked; afterwards
+/// its mmapped and its large chunks were a moment ago. In a stop, memory is read and walked; afterwards
 /// everything else is done. A process that is just starting a program is given two more tries.
 ///
 /// - Throws: a failure; the target runs on in any case.
@@ -70,13 +58,19 @@ private func captureWhileItLives(
       of: target.instance, reader: reader, mappings: mappings, options: surveyOptions)
   }
 
-  let stopped = try TracerThread.run { () throws(Failure) -> StoppedCapture in
-    try StoppedCapture(
-      process, target, reader: reader, options: options, hints: hints,
-      wantsResidency: request.wantsResidency)
+  let subject = CaptureSubject(
+    process: process, target: target, mappings: mappings, options: options, hints: hints)
+  let captured = try subject.capture(request)
+  var residency: ResidencyMap?
+  if request.wantsResidency {
+    residency = try targetFailure(process) { () throws(TargetError) in
+      try process.residency(of: captured.heap.memoryRanges)
+    }
   }
-  var snapshot = stopped.heap.snapshot()
-  snapshot.findings = target.findings + stopped.findings + snapshot.findings
+  var facts = captured.facts
+  let snapshot = snapshot(of: captured, target)
+  facts.resynchronisations = snapshot.resynchronisations
+  facts.elapsed = clock.now - start
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
     throw Failure(code: .usage, fact: "process \(process.pid) has no arena \(index)")
   }
@@ -84,81 +78,20 @@ private func captureWhileItLives(
     target: TargetFacts(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,
       executable: process.executable + (process.isExecutableDeleted ? " (deleted)" : ""),
-      threads: stopped.threadCount,
+      threads: captured.threadCount,
       glibcVersion: target.instance.glibcVersion,
       arenaLayout: target.instance.arenaLayout.name, container: process.container),
-    capture: CaptureFacts(
-      mode: .stop, consistency: .atomic, stops: 1, longestStop: stopped.pause,
-      totalStop: stopped.pause,
-      elapsed: clock.now - start, copiedBytes: stopped.copiedBytes),
-    snapshot: snapshot, residency: stopped.residency)
+    capture: facts, snapshot: snapshot, residency: residency)
 }
 
-/// What one stop of the target yields.
-private struct StoppedCapture {
-  /// The heap as it was read.
-  var heap: CollectedHeap
-  var residency: ResidencyMap?
-  /// What of the threads is not known.
-  var findings: [Finding]
-  var threadCount: Int
-  var copiedBytes: UInt64
-  /// How long the target was stopped.
-  var pause: Duration
-
-  /// Stops `process`, walks its heap, and lets it go.
-  ///
-  /// To be run on a thread that ends afterwards: the kernel then lets go even of threads that did not
-  /// stop in time.
-  ///
-  /// - Throws: a failure, after the target was let go.
-  init(
-    _ process: LinuxProcess, _ target: MallocTarget, reader: LiveMemoryReader,
-    options: WalkOptions, hints: HeapHints, wantsResidency: Bool
-  ) throws(Failure) {
-    let copiedBefore = reader.copiedBytes
-    let buffers = WalkBuffers()
-    let window = try stop(process)
-    let threads = window.threads
-    let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
-    guard target.isMapped(in: mappings) else {
-      throw Failure(
-        code: .noInput,
-        fact: "process \(process.pid) started another program while it was being looked at",
-        hints: ["run malloscope again"], isTransient: true)
-    }
-    do throws(ReadFault) {
-      heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, mappings: mappings, threads: threads, options: options,
-        hints: hints, buffers: buffers)
-    } catch {
-      throw Failure(error, pid: process.pid)
-    }
-    if wantsResidency {
-      let ranges = heap.memoryRanges
-      residency = try targetFailure(process) { () throws(TargetError) in
-        try process.residency(of: ranges)
-      }
-    }
-    findings = window.findings
-    threadCount = threads.count + window.notStopped.count + window.unreadable.count
-    copiedBytes = reader.copiedBytes - copiedBefore
-    pause = window.end()
-  }
+private func snapshot(of captured: CapturedHeap, _ target: MallocTarget) -> HeapSnapshot {
+  var snapshot = captured.heap.snapshot()
+  snapshot.findings = target.findings + captured.findings + snapshot.findings
+  return snapshot
 }
 
-/// Stops every thread of `process`.
-///
-/// - Throws: a failure that says why attaching is not possible.
-private func stop(_ process: LinuxProcess) throws(Failure) -> StopWindow {
-  do throws(StopError) {
-    return try StopWindow(process: process, deadline: .milliseconds(100))
-  } catch {
-    throw Failure(error, process: process)
-  }
-}
-
-private func targetFailure<Value>(
+/// Runs what may fail with a `TargetError` and throws a failure of `process` instead.
+func targetFailure<Value>(
   _ process: LinuxProcess, _ body: () throws(TargetError) -> Value
 ) throws(Failure) -> Value {
   do throws(TargetError) {
@@ -168,7 +101,8 @@ private func targetFailure<Value>(
   }
 }
 
-private func readFailure<Value>(
+/// Runs what may fail with a `ReadFault` and throws a failure of `process` instead.
+func readFailure<Value>(
   _ process: LinuxProcess, _ body: () throws(ReadFault) -> Value
 ) throws(Failure) -> Value {
   do throws(ReadFault) {

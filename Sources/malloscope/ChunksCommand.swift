@@ -17,6 +17,7 @@ struct ChunksCommand: ParsableCommand {
 
   @OptionGroup var source: SourceOptions
   @OptionGroup var show: ShowOptions
+  @OptionGroup var capture: CaptureOptions
 
   @Option(
     help: ArgumentHelp(
@@ -40,7 +41,7 @@ struct ChunksCommand: ParsableCommand {
     } catch {
       throw Failure(error)
     }
-    var request = CaptureRequest(show)
+    var request = CaptureRequest(show, capture)
     request.collectsChunks = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
       switch show.chosenFormat {

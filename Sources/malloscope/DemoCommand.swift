@@ -32,7 +32,7 @@ struct DemoCommand: ParsableCommand {
     } catch {
       throw Failure(error)
     }
-    let report = try capture(process, CaptureRequest(show))
+    let report = try capture(process, CaptureRequest(show, CaptureOptions()))
     switch show.chosenFormat {
     case .text:
       try TextHistogram.write(report, options: show.reportOptions(), to: &output)

@@ -11,18 +11,6 @@ extension ToolFacts {
   static let malloscope = ToolFacts(name: "malloscope", version: Version.number)
 }
 
-extension CaptureRequest {
-  /// What the options ask for.
-  init(_ show: ShowOptions) {
-    switch show.arena {
-    case nil: scope = .everything
-    case .mmap: scope = .mmapped
-    case .index(let index): scope = .arena(index)
-    }
-    isQuiet = show.quiet
-  }
-}
-
 /// Captures the process that `source` names and writes it by `render`.
 ///
 /// The output is opened before the target is touched. A result with gaps ends the run with exit code

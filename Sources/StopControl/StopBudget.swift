@@ -1,0 +1,47 @@
+// How long a target may stand still, at once and in all.
+
+/// What the stops of a target may cost it.
+package struct StopBudget: Hashable, Sendable {
+  /// How long one stop may last, nil if as long as the work takes.
+  package var longestPause: Duration?
+  /// The share of the time that the target may stand still while it is captured: above 0, at most 1.
+  package var stoppedShare: Double
+
+  /// Makes a budget; a share outside of what is possible becomes the nearest that is.
+  package init(longestPause: Duration?, stoppedShare: Double = 0.5) {
+    self.longestPause = longestPause
+    self.stoppedShare = min(1, max(0.01, stoppedShare))
+  }
+
+  /// The part of a pause that is planned for; the rest is for what nobody plans: another process or
+  /// virtual machine that takes the processor away.
+  private static let plannedShare = 0.6
+  /// The part that work must get even where stopping the threads alone has used up the planned one.
+  private static let leastShare = 0.25
+
+  /// The moment at which work in a stop should end, of `CLOCK_MONOTONIC` in nanoseconds.
+  ///
+  /// The stop `began` at a moment, `now` all threads have stopped, and letting them go took `release`
+  /// the last time.
+  func workEnd(began: Int64, now: Int64, release: Int64) -> Int64 {
+    guard let longestPause else { return .max }
+    let pause = Double(longestPause.wholeNanoseconds)
+    let planned = began &+ Int64(pause * Self.plannedShare) &- release
+    return max(planned, now &+ Int64(pause * Self.leastShare))
+  }
+
+  /// How long the target must run after a stop of `length`, both in nanoseconds.
+  func rest(after length: Int64) -> Int64 {
+    Int64(Double(length) * (1 - stoppedShare) / stoppedShare)
+  }
+}
+
+extension Duration {
+  /// The duration in whole nanoseconds, at most those of an `Int64`.
+  var wholeNanoseconds: Int64 {
+    let (seconds, attoseconds) = components
+    let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+    let (sum, overflowToo) = product.addingReportingOverflow(attoseconds / 1_000_000_000)
+    return overflow || overflowToo ? .max : sum
+  }
+}

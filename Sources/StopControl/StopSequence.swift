@@ -1,0 +1,134 @@
+// Stop after stop of one process, each within a budget, with the process running in between.
+
+import CPtrace
+package import HeapModel
+package import LinuxTarget
+
+/// The stops of one process, of which at most one lasts at any time.
+///
+/// A class, since what it controls is one process. All its calls must come from one thread, that of a
+/// `TracerThread`; between two stops we are attached to no thread of the process.
+package final class StopSequence {
+  /// For how long a thread is waited for.
+  package static let deadline = Duration.milliseconds(100)
+  /// How long a process is let run that was stopped at a bad moment.
+  private static let retryPause: Int64 = 1_000_000
+
+  private let process: LinuxProcess
+  private let budget: StopBudget
+  private var window: StopWindow?
+  /// When work in the present stop should end, of `CLOCK_MONOTONIC` in nanoseconds.
+  private var workEnd: Int64 = .max
+  /// How long the target must run before it is stopped again, and since when it does.
+  private var restLength: Int64 = 0
+  private var restStart: Int64 = 0
+  private var lastRelease: Int64 = 0
+  /// Whether we may take precedence over others.
+  private var mayHurry = true
+
+  /// How often the process was stopped.
+  package private(set) var stops = 0
+  /// How many of the stops were ended at once, because it was a bad moment.
+  package private(set) var retries = 0
+  /// The longest stop.
+  package private(set) var longestStop = Duration.zero
+  /// All stops together.
+  package private(set) var totalStop = Duration.zero
+  /// The time that the first stop needed for stopping the threads alone.
+  package private(set) var stoppingTime = Duration.zero
+  /// What of the threads was not known in the first stop.
+  package private(set) var findings: [Finding] = []
+  /// How many threads there were in the first stop.
+  package private(set) var threadCount = 0
+
+  /// Prepares for stopping `process`.
+  package init(_ process: LinuxProcess, budget: StopBudget) {
+    self.process = process
+    self.budget = budget
+  }
+
+  /// Whether work in the present stop should end.
+  package var isDue: Bool { cpt_now() >= workEnd }
+
+  /// Stops the process, after it has run as long as the budget has it, and returns its threads.
+  ///
+  /// At a moment for which `isGood` says no it is let run for a millisecond and stopped again, at most
+  /// `attempts` times in all; the last moment is taken as it is.
+  ///
+  /// - Throws: `StopError`, and what `isGood` throws; the process runs then.
+  package func stop<Fault: Error>(
+    attempts: Int, isGood: ([ThreadState]) throws(Fault) -> Bool
+  ) throws(StopFault<Fault>) -> [ThreadState] {
+    letRun()
+    for attempt in 1...max(1, attempts) {
+      let threads: [ThreadState]
+      do throws(StopError) {
+        try rest()
+        threads = try stopOnce()
+      } catch {
+        throw .stop(error)
+      }
+      if attempt >= attempts { return threads }
+      do throws(Fault) {
+        if try isGood(threads) { return threads }
+      } catch {
+        letRun()
+        throw .other(error)
+      }
+      retries += 1
+      letRun()
+      restLength = max(restLength, Self.retryPause)
+    }
+    return []
+  }
+
+  /// Lets the process run, if it does not.
+  package func letRun() {
+    guard let window = window.take() else { return }
+    let before = cpt_now()
+    let length = window.end()
+    restStart = cpt_now()
+    if mayHurry, budget.longestPause != nil { _ = cpt_hurry(0) }
+    lastRelease = restStart - before
+    longestStop = max(longestStop, length)
+    totalStop += length
+    restLength = budget.rest(after: length.wholeNanoseconds)
+    workEnd = .max
+  }
+
+  private func stopOnce() throws(StopError) -> [ThreadState] {
+    let next = try StopWindow(process: process, deadline: Self.deadline)
+    // While the process stands still nobody else should have our processor, if we may say so.
+    if mayHurry, budget.longestPause != nil { mayHurry = cpt_hurry(1) == 0 }
+    stops += 1
+    workEnd = budget.workEnd(began: next.began, now: cpt_now(), release: lastRelease)
+    let threads = next.threads
+    if stops == 1 {
+      stoppingTime = next.length
+      findings = next.findings
+      threadCount = threads.count + next.notStopped.count + next.unreadable.count
+    }
+    window = consume next
+    return threads
+  }
+
+  /// Waits until the process has run long enough.
+  private func rest() throws(StopError) {
+    while true {
+      let signal = cpt_interrupted()
+      if signal != 0 { throw .interrupted(signal: signal) }
+      let left = restStart + restLength - cpt_now()
+      if left <= 0 { return }
+      // In pieces, so that an interruption is noticed.
+      cpt_pause(min(left, 20_000_000))
+    }
+  }
+}
+
+/// Why a stop of a sequence did not come about.
+package enum StopFault<Fault: Error>: Error {
+  /// The process could not be stopped.
+  case stop(StopError)
+  /// What was done in the stop failed.
+  case other(Fault)
+}

@@ -1,0 +1,74 @@
+// The options about what the target experiences while its heap is captured.
+
+import ArgumentParser
+import GlibcHeap
+
+extension CaptureMode: ExpressibleByArgument {}
+
+/// How the target is treated.
+struct CaptureOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      """
+      How to capture: auto, stop, slices, fork or live. auto stops the target once if that fits \
+      --max-pause, else several times (slices), with the target running in between. stop is one stop, \
+      however long. fork has the kernel clone the target in one stop, which runs one system call in it. \
+      live does not stop it at all.
+      """, valueName: "mode"))
+  var capture: CaptureMode?
+
+  @Option(
+    help: ArgumentHelp(
+      "How long the target may be stopped at once, in milliseconds (auto and slices; default 5).",
+      valueName: "ms"))
+  var maxPause: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      The share of the time that the target may be stopped while it is captured (auto and slices; \
+      default 50).
+      """, valueName: "percent"))
+  var maxStopped: Double?
+
+  @Flag(
+    name: .customLong("no-stop"),
+    help: "Do not stop the target: short for --capture live. Works beside another debugger.")
+  var isLive = false
+
+  /// The mode that holds.
+  var mode: CaptureMode { isLive ? .live : capture ?? .auto }
+
+  func validate() throws {
+    if isLive, let capture, capture != .live {
+      throw ValidationError("--no-stop and --capture \(capture.rawValue) exclude each other")
+    }
+    if let maxPause, !(0.1...60_000).contains(maxPause) {
+      throw ValidationError("a pause is 0.1 to 60000 milliseconds")
+    }
+    if let maxStopped, !(1...100).contains(maxStopped) {
+      throw ValidationError("--max-stopped is 1 to 100 percent")
+    }
+    let given = maxPause != nil ? "--max-pause" : maxStopped != nil ? "--max-stopped" : nil
+    if let given, mode != .auto, mode != .slices {
+      throw ValidationError("\(given) has no meaning with --capture \(mode.rawValue)")
+    }
+  }
+}
+
+extension CaptureRequest {
+  /// What the options ask for.
+  init(_ show: ShowOptions, _ capture: CaptureOptions) {
+    switch show.arena {
+    case nil: scope = .everything
+    case .mmap: scope = .mmapped
+    case .index(let index): scope = .arena(index)
+    }
+    isQuiet = show.quiet
+    mode = capture.mode
+    if let milliseconds = capture.maxPause {
+      longestPause = .nanoseconds(Int64(milliseconds * 1_000_000))
+    }
+    if let percent = capture.maxStopped { stoppedShare = percent / 100 }
+  }
+}

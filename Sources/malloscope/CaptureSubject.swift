@@ -1,0 +1,130 @@
+// The ways to capture one process, prepared.
+
+import GlibcHeap
+import HeapModel
+import LinuxTarget
+import RemoteMemory
+import StopControl
+
+/// A heap as it was read, and what reading it cost.
+struct CapturedHeap {
+  var heap: CollectedHeap
+  /// What of the threads is not known.
+  var findings: [Finding]
+  var threadCount: Int
+  var facts: CaptureFacts
+}
+
+/// A process of which is known what can be known before it is stopped.
+struct CaptureSubject {
+  let process: LinuxProcess
+  let target: MallocTarget
+  /// The mappings as they were when it was prepared.
+  let mappings: [MemoryMapping]
+  let options: WalkOptions
+  let hints: HeapHints
+
+  /// Captures it.
+  ///
+  /// - Throws: a failure; the target runs on in any case.
+  func capture(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
+    switch request.mode {
+    case .live: return try captureLive()
+    case .auto, .slices, .stop: break
+    case .fork: return try captureFork()
+    }
+    // On a thread that ends afterwards: the kernel then lets go even of threads that did not stop in
+    // time.
+    return try TracerThread.run { () throws(Failure) in try captureInStops(request) }
+  }
+
+  // MARK: Stops
+
+  private func captureInStops(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
+    let isPaced = request.mode != .stop
+    let reader = LiveMemoryReader(process)
+    let longestPause = isPaced ? request.longestPause : nil
+    let largestRead = largestRead(within: longestPause, reader)
+    let pacing = PacedStops(
+      process, target.instance, reader: reader,
+      budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
+    let copiedBefore = reader.copiedBytes
+    let heap = try stopFailure(pacing) { () throws(ReadFault) in
+      let buffers = WalkBuffers(largestRead: largestRead)
+      let threads = try pacing.proceed()
+      let mappings = try pacing.mappings()
+      guard target.isMapped(in: mappings) else { throw .targetGone }
+      let heap = try HeapWalk.collect(
+        of: target.instance, reader: reader, mappings: mappings, threads: threads,
+        options: options, hints: hints, buffers: buffers, pacing: isPaced ? pacing : nil)
+      pacing.letRun()
+      return heap
+    }
+    let stops = pacing.sequence
+    let isAtomic = stops.stops - stops.retries <= 1
+    return CapturedHeap(
+      heap: heap, findings: stops.findings, threadCount: stops.threadCount,
+      facts: CaptureFacts(
+        mode: request.mode == .auto && isAtomic ? .stop : isPaced ? .slices : .stop,
+        consistency: isAtomic ? .atomic : .sliced, stops: stops.stops,
+        longestStop: stops.longestStop, totalStop: stops.totalStop, elapsed: .zero,
+        copiedBytes: reader.copiedBytes - copiedBefore, retries: stops.retries))
+  }
+
+  /// Runs what reads in stops; whatever happens, the target runs afterwards.
+  private func stopFailure(
+    _ pacing: PacedStops, _ body: () throws(ReadFault) -> CollectedHeap
+  ) throws(Failure) -> CollectedHeap {
+    defer { pacing.letRun() }
+    do throws(ReadFault) {
+      return try body()
+    } catch {
+      pacing.letRun()
+      if let failure = pacing.failure { throw Failure(failure, process: process) }
+      if error == .targetGone, process.isStillTheSame() {
+        throw Failure(
+          code: .noInput,
+          fact: "process \(process.pid) started another program while it was being looked at",
+          hints: ["run malloscope again"], isTransient: true)
+      }
+      throw Failure(error, pid: process.pid)
+    }
+  }
+
+  /// How much may be read at once so that a stop can end in time, measured on the process's memory.
+  private func largestRead(within pause: Duration?, _ reader: LiveMemoryReader) -> Int {
+    let most = WalkBuffers.largestRead
+    guard let pause else { return most }
+    let sample = CopySample(of: mappings, pageSize: process.pageSize, reader: reader)
+    guard let nanoseconds = sample.nanosecondsPerByte else { return most }
+    let (seconds, attoseconds) = pause.components
+    let length = Double(seconds) * 1e9 + Double(attoseconds) / 1e9
+    return min(most, max(128 << 10, Int(length / 16 / nanoseconds)))
+  }
+
+  // MARK: Live
+
+  private func captureLive() throws(Failure) -> CapturedHeap {
+    let reader = LiveMemoryReader(process)
+    let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
+    let threads = try targetFailure(process) { () throws(TargetError) in
+      try process.threadIDs().count
+    }
+    let heap = try readFailure(process) { () throws(ReadFault) in
+      try HeapWalk.collect(
+        of: target.instance, reader: reader, mappings: mappings, threads: [], options: options,
+        hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process))
+    }
+    return CapturedHeap(
+      heap: heap, findings: [], threadCount: threads,
+      facts: CaptureFacts(
+        mode: .live, consistency: .live, stops: 0, longestStop: .zero, totalStop: .zero,
+        elapsed: .zero, copiedBytes: reader.copiedBytes))
+  }
+
+  // MARK: Fork
+
+  private func captureFork() throws(Failure) -> CapturedHeap {
+    throw Failure(code: .unsupported, fact: "fork is not there yet")
+  }
+}

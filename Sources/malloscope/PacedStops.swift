@@ -1,0 +1,94 @@
+// What ties a walk to the stops of the process that it walks.
+
+import GlibcHeap
+import HeapModel
+import LinuxTarget
+import RemoteMemory
+import StopControl
+
+/// Stops a process for a walk, as often as the budget has it.
+final class PacedStops: WalkPacing {
+  /// How often the first stop, and each of the others, is tried for a moment in which no thread is
+  /// inside malloc. What moves in a later one is at most what that stop's part of the heap shows.
+  private static let firstAttempts = 4
+  private static let laterAttempts = 2
+
+  private let process: LinuxProcess
+  private let instance: MallocInstance
+  private let reader: LiveMemoryReader
+  /// The stops.
+  let sequence: StopSequence
+  /// Why the last stop did not come about.
+  private(set) var failure: StopError?
+  /// Whether the present stop has a budget.
+  private let isPaced: Bool
+
+  let stopsTarget = true
+  var isDue: Bool { isPaced && sequence.isDue }
+
+  init(
+    _ process: LinuxProcess, _ instance: MallocInstance, reader: LiveMemoryReader,
+    budget: StopBudget
+  ) {
+    self.process = process
+    self.instance = instance
+    self.reader = reader
+    sequence = StopSequence(process, budget: budget)
+    isPaced = budget.longestPause != nil
+  }
+
+  func letRun() {
+    sequence.letRun()
+  }
+
+  func proceed() throws(ReadFault) -> [ThreadState] {
+    let attempts = sequence.stops == 0 ? Self.firstAttempts : Self.laterAttempts
+    let (instance, reader) = (instance, reader)
+    do throws(StopFault<ReadFault>) {
+      return try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
+        try HeapWalk.isQuiet(instance, threads: threads, reader: reader)
+      }
+    } catch {
+      switch error {
+      case .other(let fault): throw fault
+      case .stop(let error):
+        failure = error
+        throw .targetGone
+      }
+    }
+  }
+
+  func mappings() throws(ReadFault) -> [MemoryMapping] {
+    try mappingsWhileReading(process)
+  }
+}
+
+/// Lets a process run while it is walked.
+final class LivePacing: WalkPacing {
+  private let process: LinuxProcess
+
+  let stopsTarget = false
+  let isDue = true
+
+  init(_ process: LinuxProcess) {
+    self.process = process
+  }
+
+  func letRun() {}
+
+  func proceed() throws(ReadFault) -> [ThreadState] { [] }
+
+  func mappings() throws(ReadFault) -> [MemoryMapping] {
+    try mappingsWhileReading(process)
+  }
+}
+
+private func mappingsWhileReading(
+  _ process: LinuxProcess
+) throws(ReadFault) -> [MemoryMapping] {
+  do throws(TargetError) {
+    return try process.mappings()
+  } catch {
+    throw .targetGone
+  }
+}
