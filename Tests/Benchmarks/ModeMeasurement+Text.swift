@@ -18,6 +18,10 @@ extension ModeMeasurement {
     lines += Figure.allCases.compactMap { figure in
       row(figure, held: figure == .bytesOff ? heldChunkBytes : held.count)
     }
+    let incomplete = runs.compactMap(\.gaps)
+    if let first = incomplete.first {
+      lines.append("\(incomplete.count) of \(runs.count) were incomplete, the first: \(first)")
+    }
     return lines.joined(separator: "\n")
   }
 

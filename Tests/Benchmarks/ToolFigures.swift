@@ -7,6 +7,8 @@ import TestKit
 struct ToolFigures {
   /// How it says to have captured the heap: the mode, and the consistency.
   let capture: String
+  /// What it found wrong, from the first finding on, if it says that its result has gaps.
+  let gaps: Substring?
   /// How many bytes it says to have copied.
   let copiedBytes: UInt64
   private var values: [Figure: Double]
@@ -23,6 +25,7 @@ struct ToolFigures {
     let gap = try target.gap { run = try Run(["\(target.program.pid)", "--json"] + arguments) }
     guard let run else { preconditionFailure("the body of a gap always runs") }
     let json = run.document
+    gaps = run.isComplete ? nil : try text(after: "findings", in: json).prefix(200)
     values = [
       .gap: gap, .wholeRun: run.milliseconds, .peakMemory: mebibytes(run.peakBytes),
       .longestStop: try number("longest_stop_ms", in: json),
@@ -48,6 +51,10 @@ private struct Run {
   let milliseconds: Double
   let document: String
   let peakBytes: UInt64
+  let isComplete: Bool
+
+  /// The tool's exit code for a result with gaps.
+  private static let incomplete = Ending.exit(2)
 
   init(_ arguments: [String]) throws {
     var launch = ChildProcess.Launch(try BuildProduct.malloscope.path(), arguments)
@@ -58,7 +65,8 @@ private struct Run {
     document = try process.readToEnd(by: deadline)
     let ending = try process.waitForEnd(by: deadline, lookingEvery: 20)
     milliseconds = Double(cpt_now() - start) / 1_000_000
-    guard ending == .exit(0), let peak = process.peakResidentBytes else {
+    isComplete = ending == .exit(0)
+    guard isComplete || ending == Self.incomplete, let peak = process.peakResidentBytes else {
       throw MeasuringError.failed(
         program: "malloscope", ending, standardError: process.standardError)
     }
