@@ -68,6 +68,8 @@ struct ChainScan {
     /// The smallest size of chunks whose places are noted, and how far above it the others are.
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
+    /// The second word of every chunk in a tcache, 0 if the tcaches' lists are known instead.
+    var tcacheKey: UInt64 = 0
   }
 
   /// How many free chunks are remembered for telling which of them a broken list lacks: 8 MiB.
@@ -174,19 +176,25 @@ struct ChainScan {
         break
       }
       if nextField & 1 != 0, nextMark >= next {
-        counted.count &+= 1
-        counted.bytes &+= size
-        if size < SizeTable.flatLimit {
-          flat[Int(size >> 4)].inUse &+= 1
+        let key = chunk >= base ? window.word(at: Int(chunk &- base) + 24) : savedLinks.backward
+        let isKeyed = key == ground.tcacheKey && key != 0
+        if isKeyed {
+          cached.add(size: size)
         } else {
-          large[size, default: SizeCounts()].inUse &+= 1
+          counted.count &+= 1
+          counted.bytes &+= size
         }
-        if size <= ground.fastbinLimit {
+        if size < SizeTable.flatLimit {
+          flat[Int(size >> 4)].add(isKeyed ? .tcache : .inUse)
+        } else {
+          large[size, default: SizeCounts()].add(isKeyed ? .tcache : .inUse)
+        }
+        if size <= ground.fastbinLimit, !isKeyed {
           let stored = chunk >= base ? window.word(at: Int(chunk &- base) + 16) : savedLinks.forward
           noteFastbinCandidate(at: chunk, size: size, stored: stored)
         }
         if size &- ground.watchedSize <= ground.watchedReach { noteWatched(chunk) }
-        if ground.collectsChunks { collect(chunk, size: size, .inUse) }
+        if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
       } else {
         let links =
           chunk >= base
@@ -221,12 +229,13 @@ struct ChainScan {
     sizes: inout SizeTable, log: inout FindingLog
   ) {
     if isInUse, marks.next >= chunk &+ size {
-      inUse.add(size: size)
-      sizes.update(size) { $0.inUse += 1 }
-      if size <= ground.fastbinLimit {
+      let isKeyed = savedLinks.backward == ground.tcacheKey && ground.tcacheKey != 0
+      if isKeyed { cached.add(size: size) } else { inUse.add(size: size) }
+      sizes.update(size) { $0.add(isKeyed ? .tcache : .inUse) }
+      if !isKeyed, size <= ground.fastbinLimit {
         noteFastbinCandidate(at: chunk, size: size, stored: savedLinks.forward)
       }
-      if ground.collectsChunks { collect(chunk, size: size, .inUse) }
+      if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
     } else {
       let state = classify(
         chunk, size: size, isInUse: isInUse, links: savedLinks, previousSize: previousSize,
@@ -308,7 +317,8 @@ struct ChainScan {
     fastbinCandidates.append(FastbinCandidate(address: chunk, size: size, next: next))
   }
 
-  private mutating func noteWatched(_ chunk: UInt64) {
+  /// Notes the place of a chunk of a watched size.
+  mutating func noteWatched(_ chunk: UInt64) {
     if watched.count < Self.watchedLimit { watched.append(chunk) }
   }
 
@@ -352,6 +362,8 @@ private struct PlainRun {
     let fastbinLimit = ground.fastbinLimit
     let watchedSize = ground.watchedSize
     let watchedReach = ground.watchedReach
+    // No word of a program's is left out by the key of none.
+    let tcacheKey = ground.tcacheKey == 0 ? UInt64.max : ground.tcacheKey
     let linkMask: UInt64 = if case .masked = ground.linking { .max } else { 0 }
     var offset = chunk &- base
     var field = field
@@ -366,7 +378,8 @@ private struct PlainRun {
       let stored = window.word(at: Int(truncatingIfNeeded: offset) &+ 16)
       let link = stored ^ ((base &+ offset &+ 16) >> 12 & linkMask)
       guard nextField & inUseFlags == 1, nextField >= 32, nextField & ~7 <= boundary &- next,
-        link & 15 != 0 || size > fastbinLimit, size &- watchedSize > watchedReach
+        link & 15 != 0 || size > fastbinLimit, size &- watchedSize > watchedReach,
+        window.word(at: Int(truncatingIfNeeded: offset) &+ 24) != tcacheKey
       else { break }
       flat[Int(truncatingIfNeeded: size >> 4)].inUse &+= 1
       count &+= 1

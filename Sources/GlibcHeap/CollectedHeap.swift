@@ -60,20 +60,28 @@ package struct CollectedHeap: Sendable {
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks
   /// as cached instead of in use.
   private mutating func follow(_ lists: FastbinLists) {
+    // What leads through pages that are swapped out is not damaged.
+    let isWhole = lists.isOfOneMoment && !log.hasSwapped(.arena(lists.arena))
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
+    if lists.isTold {
+      countLinked(candidates, arena: place)
+      return
+    }
     var isTaken = [Bool](repeating: false, count: candidates.count)
     for head in lists.heads {
       var address = head.chunk
       while address != 0 {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(address, head.size, "leads to what is no cached chunk of that size")
+          } else if log.hasSwapped(.arena(lists.arena)) {
+            log.addSwapped(.arena(lists.arena), at: address, places: 0)
           }
           break
         }
         guard !isTaken[index], candidates[index].size == head.size else {
-          if lists.isOfOneMoment {
+          if isWhole {
             report(
               address, head.size,
               isTaken[index] ? "loops" : "holds a chunk of \(candidates[index].size) bytes")
@@ -101,6 +109,16 @@ package struct CollectedHeap: Sendable {
           "a thread was taking a fastbin of arena \(lists.arena) apart: \(list.count) chunks of "
             + "\(candidates[first].size) bytes in its hands count as cached")
       }
+    }
+  }
+
+  /// Counts those of a live arena's candidates as cached whose masked link leads to another, or to
+  /// nothing: the lists themselves have changed between any two looks.
+  private mutating func countLinked(_ candidates: [FastbinCandidate], arena place: Int) {
+    for candidate in candidates {
+      let next = candidates.index(of: candidate.next, by: { $0.address }).map { candidates[$0] }
+      guard candidate.next == 0 || next?.size == candidate.size else { continue }
+      countAsCached(candidate.address, candidate.size, .fastbin, arena: place)
     }
   }
 
@@ -168,6 +186,8 @@ struct FastbinLists: Sendable {
   var isBeingChanged = false
   /// Whether all of it is of one moment, so that lists that lead nowhere are damaged.
   var isOfOneMoment = false
+  /// Whether a chunk's own link tells whether it is in a list.
+  var isTold = false
   /// Where the lists begin.
   var heads: [FastbinHead] = []
   /// The chunks that could be in a list by what their first word holds.

@@ -94,16 +94,21 @@ extension HeapWalk {
     let hasMoved = !isArenaOfOneMoment && before != summary.systemBytes
     if found < summary.systemBytes {
       let missing = summary.systemBytes - found
-      log.add(
-        hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
-        "\(missing) bytes of arena \(summary.index) were not found"
-          + (hasMoved ? ": it changed its size meanwhile" : ""))
+      if log.hasSwapped(.arena(summary.index)) {
+        log.addSwapped(.arena(summary.index), at: arena.address.bits, bytes: missing)
+      } else {
+        log.add(
+          hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
+          "\(missing) bytes of arena \(summary.index) were not found"
+            + (hasMoved ? ": it changed its size meanwhile" : ""))
+      }
     }
     checks.append(
       Check(
         "arena \(summary.index) system_mem", expected: summary.systemBytes,
         found: summary.accountedBytes,
-        holds: summary.accountedBytes == summary.systemBytes || hasMoved))
+        holds: (isArenaOfOneMoment ? summary.accountedBytes : found) == summary.systemBytes
+          || hasMoved))
   }
 
   /// Whether the target runs while it is read.
@@ -145,6 +150,7 @@ extension HeapWalk {
     if isLive {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+      scan.ground.tcacheKey = hints.tcacheKey
     }
     prepareFastbins()
     scan.inUse = Tally()
@@ -267,9 +273,9 @@ extension HeapWalk {
       var address = raised & ~(maximum - 1)
       while address < range.upperBound.bits, places.count < Self.arenaLimit {
         // Memory that others have reserved and never touched has many such places.
-        let touched = reader.touchedPages(
+        let states = reader.pageStates(
           from: RemoteAddress(address), count: 1, pageSize: options.pageSize)
-        if touched?.first ?? true { places.append(RemoteAddress(address)) }
+        if states?.first ?? .resident == .resident { places.append(RemoteAddress(address)) }
         address &+= maximum
       }
     }

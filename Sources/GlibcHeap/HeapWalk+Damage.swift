@@ -36,6 +36,7 @@ extension HeapWalk {
       finishPending(isInUse: true, before: nil)
     }
     let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
+    let isSwappedOut = field == nil && window.isSwappedOut(address)
     let next = try resynchronise(from: from, in: segment)
     let lost = (next ?? scan.ground.boundary) &- address
     summary.unaccountedBytes &+= lost
@@ -43,6 +44,8 @@ extension HeapWalk {
       log.add(
         .chainBreak, at: address, bytes: lost,
         "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
+    } else if isSwappedOut {
+      log.addSwapped(presentArena, at: address, bytes: lost)
     } else {
       log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
     }
@@ -113,7 +116,7 @@ extension HeapWalk {
       if !probe.holds(address, 16),
         try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
       {
-        let next = (address | 4095) &+ 1
+        let next = probe.nextResidentPage(after: address, limit: boundary, reader: reader)
         address = max(next, data.start(atOrAfter: next) ?? .max)
         continue
       }

@@ -4,10 +4,9 @@ import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  /// How many links are followed one after the other, each by a system call, in one stop. In a heap
-  /// that changes quickly lists are short; longer ones are followed later, through what all stops have
-  /// shown.
-  private static var remoteSteps: Int { 32 }
+  /// How many links are followed one after the other, each by a system call, in one stop. Longer lists
+  /// are followed later, through what all stops have shown, which is right if they do not change.
+  private static var remoteSteps: Int { 128 }
 
   /// Keeps what is needed to follow the fastbins of the arena that was just walked, when the target
   /// runs on.
@@ -20,6 +19,7 @@ extension HeapWalk {
       longFastbins.arena = summary.index
       longFastbins.isBeingChanged = isArenaLocked && !isLive
       longFastbins.isOfOneMoment = isArenaOfOneMoment
+      longFastbins.isTold = if isLive, case .masked = linking { true } else { false }
       collected.fastbins.append(longFastbins)
     }
     longFastbins = FastbinLists()
@@ -42,7 +42,8 @@ extension HeapWalk {
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     var isTaken = [Bool](repeating: false, count: candidates.count)
     var lists = fastbinHeads
-    for _ in 0..<Self.remoteSteps where !lists.isEmpty {
+    let isStill = longHeads == arena.fastbinHeads
+    for _ in 0..<(isStill ? 1 : Self.remoteSteps) where !lists.isEmpty {
       for index in lists.indices { follow(&lists[index], candidates, &isTaken) }
       lists.removeAll { !data.canHoldUserPointer($0.chunk) }
       if lists.isEmpty { break }
@@ -62,6 +63,7 @@ extension HeapWalk {
       scan.countAsFastbin(candidate, sizes: &sizes)
     }
     lists.removeAll { !data.canHoldUserPointer($0.chunk) }
+    longHeads = lists.isEmpty ? [] : arena.fastbinHeads
     longFastbins.heads += lists
     // The counted ones, too: lists of other stops may lead through them.
     guard !longFastbins.heads.isEmpty else { return }

@@ -23,6 +23,10 @@ extension HeapWalk {
       backward &+= mixed(ends.last)
     }
     let isSound = addresses == forward && addresses == backward
+    if !isSound, log.hasSwapped(.arena(summary.index)) {
+      log.addSwapped(.arena(summary.index), at: arena.address.bits, places: 0)
+      return
+    }
     guard isSound || isArenaOfOneMoment else {
       log.add(
         .inTransit, at: arena.address.bits,

@@ -120,7 +120,7 @@ extension HeapWalk {
     while let candidate = try resynchronise(from: start, in: segment) {
       if candidate == arena.top.bits { return candidate }
       let before = trialHeadersLeft
-      if try endOfMainSegment(from: candidate) != nil { return candidate }
+      if try endOfMainSegment(from: candidate) != nil || trialMetSwapped { return candidate }
       first = first ?? candidate
       // So many in a row are the arena's, with damage further on; and the budget is for all gaps.
       if before - trialHeadersLeft >= 1000 || trialHeadersLeft <= 0 { return first }
@@ -170,6 +170,10 @@ extension HeapWalk {
     guard let end = try endOfMainSegment(from: start) ?? hinted,
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
+      if trialMetSwapped {
+        log.noteSwapped(.arena(0))
+        return
+      }
       log.add(
         .arenaDamage, at: start,
         "a segment of the main arena begins at \(RemoteAddress(start)) but leads to no end")
@@ -200,12 +204,17 @@ extension HeapWalk {
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
           let end = try endOfMainSegment(from: header.address)
-        else { continue }
+        else {
+          if trialMetSwapped { log.noteSwapped(.arena(0)) }
+          trialMetSwapped = false
+          continue
+        }
         found.append(AddressRange(RemoteAddress(header.address), RemoteAddress(end)))
         missing &-= min(missing, end &- header.address)
         address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
+    if pages.swappedPages > 0 { log.noteSwapped(.arena(0)) }
     if trialHeadersLeft <= 0 {
       log.add(
         .limitReached, at: nil, "memory that is not the main arena's looks too much like chunks")
@@ -218,6 +227,7 @@ extension HeapWalk {
   private mutating func endOfMainSegment(
     from start: UInt64
   ) throws(ReadFault) -> UInt64? {
+    trialMetSwapped = false
     guard let limit = data.reachEnd(containing: start) else { return nil }
     let top = arena.top.bits
     var address = start
@@ -226,6 +236,7 @@ extension HeapWalk {
       if !window.holds(address, 16),
         try !window.move(to: address, holding: 16, limit: limit, reader: reader)
       {
+        trialMetSwapped = window.isSwappedOut(address)
         return nil
       }
       guard let field = window.word(at: address &+ 8) else { return nil }

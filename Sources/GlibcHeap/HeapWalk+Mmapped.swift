@@ -91,6 +91,12 @@ extension HeapWalk {
     checks.append(
       Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
     if count == parameters.mmapCount, holds { return true }
+    if log.hasSwapped(.mmapped), count < parameters.mmapCount {
+      log.addSwapped(
+        .mmapped, at: nil, bytes: parameters.mmappedBytes &- min(bytes, parameters.mmappedBytes),
+        places: parameters.mmapCount - count)
+      return false
+    }
     log.add(
       pacing == nil || progress.moment == 0 ? .mmapMismatch : .moved, at: nil,
       bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
@@ -175,6 +181,7 @@ extension HeapWalk {
         address = header.address &+ chunk.mappingSize
       }
     }
+    if pages.swappedPages > 0 { log.noteSwapped(.mmapped) }
     if pages.isExhausted || pagesLeft <= 0, !isComplete(count: found.count, bytes: bytes) {
       log.add(
         .limitReached, at: nil,

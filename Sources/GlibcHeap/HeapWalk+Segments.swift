@@ -266,6 +266,7 @@ extension HeapWalk {
       // The links behind the header may be on a page that was never touched; then none are there.
       _ = try window.move(
         to: address, holding: needed, limit: segment.readLimit, reader: reader)
+      noteSwappedLinks(of: address)
     }
     return window.header(at: address)
   }

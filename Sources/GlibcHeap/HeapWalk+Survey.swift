@@ -24,6 +24,7 @@ extension HeapWalk {
       }
     }
     hints.farHeaders.sort()
+    hints.tcacheKey = try tcacheKey()
   }
 
   private func surveySegments(isMain: Bool) -> [(start: UInt64, limit: UInt64)] {
@@ -58,6 +59,9 @@ extension HeapWalk {
       // Links on another page than the header may never have been touched.
       let isOnOnePage = address & 4095 <= 4096 - 32
       if isLarge, isBehindLarge, isOnOnePage { hints.farHeaders.append(address) }
+      if size >= TcacheLayout.bytes.chunkSize, size <= TcacheLayout.slots.chunkSize &+ 16 {
+        scan.noteWatched(address)
+      }
       hints.chunksSeen += 1
       hints.bytesSeen &+= size
       isBehindLarge = isLarge

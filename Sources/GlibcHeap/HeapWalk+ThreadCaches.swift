@@ -177,7 +177,10 @@ extension HeapWalk {
 
   private mutating func reportUnknown(_ thread: Int, value: UInt64?) {
     let what =
-      value.map { "its tcache pointer leads to \(RemoteAddress($0)), which holds no tcache" }
+      value.map {
+        "its tcache pointer leads to \(RemoteAddress($0)), which "
+          + (isSwappedOut($0) ? "is swapped out" : "holds no tcache")
+      }
       ?? "its thread-local variables cannot be read"
     log.add(
       .threadUnknown, at: value,
@@ -214,9 +217,54 @@ extension HeapWalk {
   ///
   /// The walk has noted the chunks that have the size of a tcache structure. One of them is taken for
   /// one if it holds lists of chunks of the right sizes; an empty one cannot be told from a block of
-  /// the program and stays in use.
+  /// the program and stays in use. Where cached chunks have a key, the walk has told them by that.
   mutating func findThreadCaches(for collected: inout CollectedHeap) throws(ReadFault) {
-    guard instance.parametersLayout.tcacheBins != nil else { return }
+    let caches = try watchedCaches()
+    for cache in caches {
+      let chunk = cache.address &- 16
+      guard let place = collected.arena(containing: chunk) else { continue }
+      collected.countAsStructure(chunk, cache.chunkSize, arena: place)
+    }
+    guard hints.tcacheKey == 0 else { return }
+    linking = try decideLinking(
+      tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
+    var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
+    log.isMuted = true
+    try follow(caches, into: &entries)
+    log.isMuted = false
+    let fields = try reader.gather(
+      at: entries.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 1)
+    for (index, entry) in entries.enumerated() {
+      guard case .cached(let allowed) = entry.kind, let field = fields[index, 0],
+        allowed.contains(field & ~7), let place = collected.arena(containing: entry.chunk)
+      else { continue }
+      collected.countAsCached(entry.chunk, field & ~7, .tcache, arena: place)
+    }
+  }
+
+  /// The word that glibc writes into every chunk that it puts into a tcache (2.34 on: a random one of
+  /// the process), as the tcaches among the noted chunks tell it; 0 if they do not.
+  func tcacheKey() throws(ReadFault) -> UInt64 {
+    let caches = try watchedCaches()
+    let heads = caches.flatMap { cache in
+      cache.bins.map(\.head).filter { $0 != 0 }.map { (cache: cache.address, head: $0) }
+    }
+    let keys = try reader.gather(at: heads.map { RemoteAddress($0.head &+ 8) }, wordsEach: 1)
+    var counts: [UInt64: Int] = [:]
+    for (index, head) in heads.enumerated() {
+      // Before 2.34 it is the address of the tcache that the chunk is in.
+      guard let key = keys[index, 0], key != 0, key != head.cache else { continue }
+      counts[key, default: 0] += 1
+    }
+    guard let best = counts.max(by: { ($0.value, $0.key) < ($1.value, $1.key) }),
+      best.value * 2 > heads.count, data.range(containing: best.key) == nil
+    else { return 0 }
+    return best.key
+  }
+
+  /// The tcaches among the noted chunks.
+  private func watchedCaches() throws(ReadFault) -> [Tcache] {
+    guard instance.parametersLayout.tcacheBins != nil else { return [] }
     let headers = try reader.gather(
       at: scan.watched.map { RemoteAddress($0 &+ 8) }, wordsEach: 1)
     var caches: [Tcache] = []
@@ -227,25 +275,7 @@ extension HeapWalk {
       else { continue }
       caches.append(cache)
     }
-    linking = try decideLinking(
-      tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
-    var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
-    log.isMuted = true
-    try follow(caches, into: &entries)
-    log.isMuted = false
-    for cache in caches {
-      let chunk = cache.address &- 16
-      guard let place = collected.arena(containing: chunk) else { continue }
-      collected.countAsStructure(chunk, cache.chunkSize, arena: place)
-    }
-    let fields = try reader.gather(
-      at: entries.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 1)
-    for (index, entry) in entries.enumerated() {
-      guard case .cached(let allowed) = entry.kind, let field = fields[index, 0],
-        allowed.contains(field & ~7), let place = collected.arena(containing: entry.chunk)
-      else { continue }
-      collected.countAsCached(entry.chunk, field & ~7, .tcache, arena: place)
-    }
+    return caches
   }
 
   /// Whether the first chunks of its lists have the sizes that they should have; one may be on its way.
@@ -291,6 +321,12 @@ extension HeapWalk {
       var next: [Step] = []
       for (index, step) in steps.enumerated() {
         let sizes = caches[step.cache].layout.chunkSizes(inBin: step.bin)
+        if links[index, 0] == nil, isSwappedOut(step.address), step.address >= 16 {
+          // It is cached; only what follows it in the list is not known.
+          entries.append((step.address &- 16, .cached(sizes)))
+          log.addSwapped(.caches, at: step.address)
+          continue
+        }
         guard let stored = links[index, 0], step.address >= 16 else {
           reportList(caches[step.cache], step, "leads to unreadable memory")
           continue

@@ -74,10 +74,15 @@ package struct HeapWalk: ~Copyable {
   var isArenaLocked = false
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
+  /// Whether the last such try ended at a page that is swapped out.
+  var trialMetSwapped = false
   /// The bins of arenas whose links do not agree with what was walked.
   var binLists: [BinLists] = []
   /// What is left of the lists of the present arena's fastbins, which were too long to follow in a stop.
   var longFastbins = FastbinLists()
+  /// The heads of the present arena's fastbins when they were last found to be too long; none if they
+  /// were not.
+  var longHeads: [UInt64] = []
   /// Headers that are read many at once.
   var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
@@ -99,7 +104,7 @@ package struct HeapWalk: ~Copyable {
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
-  private init(
+  init(
     instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
     buffers: consuming WalkBuffers, pacing: (any WalkPacing)?
@@ -273,6 +278,8 @@ package struct HeapHints: Sendable {
   package var mainSegments: [AddressRange] = []
   /// Large chunks behind large chunks: their headers' addresses, ascending.
   package var farHeaders: [UInt64] = []
+  /// The word that marks chunks in any tcache, 0 if none was found.
+  package var tcacheKey: UInt64 = 0
   /// How many chunks the look met, and their bytes: a sample.
   package var chunksSeen = 0
   package var bytesSeen: UInt64 = 0

@@ -3,7 +3,7 @@
 import HeapModel
 import RemoteMemory
 
-/// The headers at the starts of pages that were ever touched, in ascending order.
+/// The headers at the starts of pages that are in memory, in ascending order.
 struct PageHeaders {
   /// Two words at the start of a page.
   struct Header {
@@ -20,13 +20,15 @@ struct PageHeaders {
   private let pageSize: UInt64
   private var pagesLeft: Int
   private var batchSize = 8
-  /// Headers that were read, of all touched pages between `first` and `end`.
+  /// How many pages were passed over because they are swapped out.
+  private(set) var swappedPages = 0
+  /// Headers that were read, of all resident pages between `first` and `end`.
   private var headers: [Header] = []
   private var position = 0
   private var first: UInt64 = 0
   private var end: UInt64 = 0
   /// The state of the pages from `blockStart` on; nil where it is not known.
-  private var isTouched: [Bool]?
+  private var states: [PageState]?
   private var blockStart: UInt64 = 0
   private var blockCount = 0
 
@@ -61,7 +63,7 @@ struct PageHeaders {
     }
   }
 
-  /// Reads the headers of the next touched pages from `address` on, as many as a batch has.
+  /// Reads the headers of the next resident pages from `address` on, as many as a batch has.
   private mutating func readBatch(
     from address: UInt64, in range: AddressRange, reader: any MemoryReader
   ) throws(ReadFault) {
@@ -72,11 +74,15 @@ struct PageHeaders {
         let left = (range.upperBound.bits &- page) / pageSize
         blockStart = page
         blockCount = max(1, min(Self.block, Int(clamping: left)))
-        isTouched = reader.touchedPages(
+        states = reader.pageStates(
           from: RemoteAddress(page), count: blockCount, pageSize: pageSize)
       }
       let index = Int((page &- blockStart) / pageSize)
-      if isTouched?[index] ?? true { pages.append(page) }
+      switch states?[index] {
+      case .resident, nil: pages.append(page)
+      case .swapped: swappedPages += 1
+      case .untouched: break
+      }
       pagesLeft -= 1
       page &+= pageSize
     }

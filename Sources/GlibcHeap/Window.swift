@@ -16,6 +16,8 @@ struct Window: ~Copyable {
   private var nextLength: Int
   /// Whether the next move goes on where the window was before it forgot its bytes.
   private var continues = false
+  /// The swapped-out page before which the last move ended, nil if none.
+  private var swappedPage: UInt64?
   /// Where the bytes lie in the target.
   private(set) var base: UInt64 = 0
   /// How many bytes are valid.
@@ -50,18 +52,16 @@ struct Window: ~Copyable {
   ) throws(ReadFault) -> Bool {
     let end = base &+ UInt64(count)
     let isSequential = count > 0 && address <= end &+ pageSize && address >= base
-    if isSequential {
-      nextLength = min(nextLength * 4, buffer.byteCount)
-    } else if !continues {
-      nextLength = Self.smallest
-    }
+    nextLength =
+      isSequential || continues ? min(nextLength * 4, buffer.byteCount) : Self.smallest
     continues = false
     base = address & ~(pageSize &- 1)
     count = 0
+    swappedPage = nil
     guard limit > base else { return false }
     let needed = (address &- base &+ byteCount &+ pageSize &- 1) & ~(pageSize &- 1)
     let asked = max(UInt64(nextLength), needed)
-    let wanted = touched(min(asked, limit &- base), reader)
+    let wanted = resident(min(asked, limit &- base), reader)
     guard wanted > 0 else { return false }
     do {
       count = try buffer.fill(Int(wanted), from: RemoteAddress(base), of: reader)
@@ -71,24 +71,54 @@ struct Window: ~Copyable {
     return holds(address, byteCount)
   }
 
-  /// How many of `byteCount` bytes from `base` on lie before a page that was never touched: reading
-  /// such a page would enter it into the target's page tables for good.
-  private func touched(_ byteCount: UInt64, _ reader: any MemoryReader) -> UInt64 {
+  /// How many of `byteCount` bytes from `base` on lie before a page that was never touched, or that is
+  /// swapped out: reading such a page would enter it into the target's page tables, or bring it back.
+  private mutating func resident(_ byteCount: UInt64, _ reader: any MemoryReader) -> UInt64 {
     let bounded = min(byteCount, UInt64(buffer.byteCount))
     let pages = Int(clamping: (bounded &+ pageSize &- 1) / pageSize)
     guard
-      let touched = reader.touchedPrefix(
+      let prefix = reader.residentPrefix(
         from: RemoteAddress(base), count: pages, pageSize: pageSize)
     else { return bounded }
-    return min(bounded, UInt64(touched) &* pageSize)
+    let resident = UInt64(prefix.count) &* pageSize
+    if prefix.next == .swapped { swappedPage = base &+ resident }
+    return min(bounded, resident)
+  }
+
+  /// Whether the last move ended before `address` because its page is swapped out.
+  func isSwappedOut(_ address: UInt64) -> Bool {
+    swappedPage == address & ~(pageSize &- 1)
+  }
+
+  /// The first page behind that of `address` that is in memory, or `limit` if none is before that.
+  func nextResidentPage(
+    after address: UInt64, limit: UInt64, reader: any MemoryReader
+  ) -> UInt64 {
+    var page = (address | (pageSize &- 1)) &+ 1
+    // Few at first: such pages often lie one by one between others.
+    var asked = 16
+    while page > address, page < limit {
+      let count = min(asked, Int(clamping: (limit &- page &+ pageSize &- 1) / pageSize))
+      guard
+        let states = reader.pageStates(
+          from: RemoteAddress(page), count: count, pageSize: pageSize)
+      else { return page }
+      if let index = states.firstIndex(of: .resident) {
+        return page &+ UInt64(index) &* pageSize
+      }
+      page &+= UInt64(count) &* pageSize
+      asked = min(asked * 8, 1 << 15)
+    }
+    return max(page, limit)
   }
 
   /// Forgets the bytes: they are of a moment that has passed.
   mutating func forget() {
     count = 0
+    swappedPage = nil
   }
 
-  /// Has the next move read as much as if it went on from the one before.
+  /// Has the next move read as much as if it were sequential.
   mutating func expectMore() {
     continues = true
   }

@@ -14,6 +14,8 @@ package struct Finding: Hashable, Sendable {
     case listDamage = "list_damage"
     /// Memory that should hold chunks could not be read.
     case unreadable = "unreadable"
+    /// Memory that holds chunks is swapped out, and was left so.
+    case swapped = "swapped"
     /// An arena or heap header that contradicts itself.
     case arenaDamage = "arena_damage"
     /// A thread whose registers could not be read, so that its tcache is unknown.
@@ -48,8 +50,8 @@ package struct Finding: Hashable, Sendable {
   /// Whether the result lacks something because of it, so that the run ends with exit code 2.
   package var meansIncomplete: Bool {
     switch kind {
-    case .chainBreak, .listDamage, .unreadable, .arenaDamage, .threadUnknown, .threadNotStopped,
-      .mmapMismatch, .limitReached:
+    case .chainBreak, .listDamage, .unreadable, .swapped, .arenaDamage, .threadUnknown,
+      .threadNotStopped, .mmapMismatch, .limitReached:
       true
     case .inTransit, .moved, .allocator:
       false

@@ -93,7 +93,7 @@ package struct AttachDiagnosis: Hashable, Sendable {
     if target.isConfined || facts.own.isConfined {
       return .securityModule(theirs: target.label, own: facts.own.label)
     }
-    if facts.own.status.seccomp == 2 { return .systemCallFilter }
+    if facts.own.status.seccomp == .filter { return .systemCallFilter }
     return .unexplained(errno: errno)
   }
 

@@ -36,6 +36,8 @@ package struct LinuxProcess: Sendable {
   package let pageSize: UInt64
   /// The container that it runs in.
   package let container: ContainerIdentity?
+  /// Where its program lay, nil if that could not be read.
+  private let place: ProgramPlace?
 
   /// Its process id in its own PID namespace.
   package var namespacedPid: Int32 { status.namespacedPIDs.last ?? pid }
@@ -80,7 +82,8 @@ package struct LinuxProcess: Sendable {
       proc: proc, requestedID: id, pid: pid, memoryID: memoryID, status: status, command: name,
       executable: executable, isExecutableDeleted: isDeleted, startTime: stat.startTime,
       startBreak: stat.startBreak, pageSize: pageSize(of: memoryID, proc: proc),
-      container: ContainerParser.parse(cgroup))
+      container: ContainerParser.parse(cgroup),
+      place: ProgramPlace(path: ProgramPlace.path(pid, thread: memoryID, proc: proc)))
   }
 
   /// Its mappings, ascending.
@@ -129,6 +132,17 @@ package struct LinuxProcess: Sendable {
     // A first thread that has ended is a zombie while others live on.
     let status = (try? proc.text(proc.path(pid, "status"))).flatMap(ProcessStatus.init(parsing:))
     return (status?.threads ?? 0) > 1
+  }
+
+  /// Whether the process that has its id now is the one that was inspected and has not started another
+  /// program since, by a look at one small file (some microseconds, whatever its number of threads).
+  ///
+  /// The same program started again without address randomisation, with arguments and environment as
+  /// long as before, cannot be told; nor can anything but another process by those who may not attach.
+  /// `LiveMemoryReader.isAddressSpaceInUse` can tell.
+  package func isSameProgram() -> Bool {
+    guard let place else { return isStillTheSame() }
+    return ProgramPlace(path: ProgramPlace.path(pid, thread: memoryID, proc: proc)) == place
   }
 
   // A process that ends takes its files with it, in two different ways.

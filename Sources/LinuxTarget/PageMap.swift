@@ -9,8 +9,8 @@ enum PageMap {
   static let pageLimit = 1 << 26
   /// An entry's bit 63: the page is in memory.
   static let present: UInt64 = 1 << 63
-  /// Bit 63, or bit 62: the page is swapped out.
-  static let touched: UInt64 = present | 1 << 62
+  /// An entry's bit 62: the page is swapped out, or something else stands in its place.
+  static let replaced: UInt64 = 1 << 62
 
   /// Looks up the pages that `ranges` touch.
   static func read(

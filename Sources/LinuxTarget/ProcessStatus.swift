@@ -19,6 +19,16 @@ package struct IDs: Hashable, Sendable {
   }
 }
 
+/// What restricts the system calls of a thread: the field Seccomp of `/proc/PID/status`.
+package enum SeccompMode: Int, Hashable, Sendable {
+  /// Nothing.
+  case disabled = 0
+  /// Only read, write, _exit and sigreturn; anything else kills it.
+  case strict = 1
+  /// A program decides on each call.
+  case filter = 2
+}
+
 /// The contents of `/proc/PID/status` that matter here.
 package struct ProcessStatus: Hashable, Sendable {
   /// The letter of its state: R, S, D, T, t, Z, X, I.
@@ -45,8 +55,13 @@ package struct ProcessStatus: Hashable, Sendable {
   package var effective: UInt64
   /// The capabilities that it could ever get.
   package var bounding: UInt64
-  /// 0, 1 for strict seccomp, 2 for a filter.
-  package var seccomp: Int
+  /// What restricts its system calls (Seccomp), nil before Linux 3.8 and for a mode that is newer
+  /// than this.
+  package var seccomp: SeccompMode?
+  /// Whether exec can give it no privileges (NoNewPrivs), nil before Linux 4.10.
+  package var hasNoNewPrivileges: Bool?
+  /// Its memory, all nil for what has none: a thread of the kernel, or a process that has ended.
+  package var memory: MemoryFigures
 
   /// Reads the text, nil if one of the fields that every kernel writes is missing.
   package init?(parsing text: String) {
@@ -82,11 +97,51 @@ package struct ProcessStatus: Hashable, Sendable {
     permitted = number("CapPrm", radix: 16) ?? 0
     effective = number("CapEff", radix: 16) ?? 0
     bounding = number("CapBnd", radix: 16) ?? 0
-    seccomp = number("Seccomp") ?? 0
+    seccomp = number("Seccomp").flatMap(SeccompMode.init)
+    hasNoNewPrivileges = number("NoNewPrivs").map { (value: Int) in value != 0 }
+    func bytes(_ key: Substring) -> UInt64? {
+      let kibibytes: UInt64? = number(key)
+      return kibibytes.map { $0.multipliedReportingOverflow(by: 1024) }
+        .flatMap { $0.overflow ? nil : $0.partialValue }
+    }
+    memory = MemoryFigures(
+      resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), file: bytes("RssFile"),
+      swapped: bytes("VmSwap"), pageTables: bytes("VmPTE"))
   }
 
   /// Whether it has ended.
   package var hasEnded: Bool { state == "Z" || state == "X" }
+  /// Whether job control has stopped it (SIGSTOP, Ctrl-Z); a stop for a tracer is another state.
+  package var isStoppedByJobControl: Bool { state == "T" }
+}
+
+/// How much memory a process has, in bytes, as `/proc/PID/status` says in KiB (proc(5)).
+///
+/// Since Linux 6.2 the kernel keeps them as one counter for each processor, and what it says may lag
+/// behind by some dozen pages for each: small values may even be given as 0.
+package struct MemoryFigures: Hashable, Sendable {
+  /// In memory (VmRSS): anonymous, of files and shared.
+  package var resident: UInt64?
+  /// Anonymous and in memory (RssAnon), nil before Linux 4.5.
+  package var anonymous: UInt64?
+  /// Of files and in memory (RssFile), nil before Linux 4.5.
+  package var file: UInt64?
+  /// Anonymous and swapped out (VmSwap), also into compressed memory; without shared memory.
+  package var swapped: UInt64?
+  /// Its page tables (VmPTE): what a clone of it needs at once.
+  package var pageTables: UInt64?
+
+  /// Makes figures.
+  package init(
+    resident: UInt64? = nil, anonymous: UInt64? = nil, file: UInt64? = nil,
+    swapped: UInt64? = nil, pageTables: UInt64? = nil
+  ) {
+    self.resident = resident
+    self.anonymous = anonymous
+    self.file = file
+    self.swapped = swapped
+    self.pageTables = pageTables
+  }
 }
 
 /// The contents of `/proc/PID/stat` that matter here.

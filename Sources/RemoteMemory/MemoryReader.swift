@@ -4,7 +4,8 @@ package import HeapModel
 
 /// Why no byte could be read.
 package enum ReadFault: Error, Hashable, Sendable {
-  /// The address is not mapped, or its page cannot be read.
+  /// The address is not mapped, or its page cannot be read, or is swapped out and not to be brought
+  /// back.
   case unmapped(RemoteAddress)
   /// The process is gone.
   case targetGone
@@ -29,16 +30,16 @@ package protocol MemoryReader {
   /// - Throws: the faults other than `unmapped`: a place that cannot be read is a result.
   func gather(at addresses: [RemoteAddress], wordsEach: Int) throws(ReadFault) -> GatheredWords
 
-  /// For each of `count` pages of `pageSize` bytes from `address` on, whether it was ever touched: is
-  /// in memory or swapped out. Nil if that cannot be told.
+  /// The states of `count` pages of `pageSize` bytes from `address` on, nil if they cannot be told.
   ///
-  /// Reading a page that was never touched makes the kernel enter it into the target's page tables,
-  /// so a search through memory asks first.
-  func touchedPages(from address: RemoteAddress, count: Int, pageSize: UInt64) -> [Bool]?
+  /// Who searches through memory asks first: see `PageState` for what reading does.
+  func pageStates(from address: RemoteAddress, count: Int, pageSize: UInt64) -> [PageState]?
 
-  /// How many of `count` pages from `address` on were touched up to the first that was not, nil if
-  /// that cannot be told.
-  func touchedPrefix(from address: RemoteAddress, count: Int, pageSize: UInt64) -> Int?
+  /// How many of `count` pages from `address` on are in memory up to the first that is not, and what
+  /// that one is; nil if that cannot be told.
+  func residentPrefix(
+    from address: RemoteAddress, count: Int, pageSize: UInt64
+  ) -> ResidentPrefix?
 }
 
 /// Words read from many places at once.
@@ -69,17 +70,23 @@ package struct GatheredWords: Hashable, Sendable {
 
 extension MemoryReader {
   /// Does not know; a reader that can tell replaces this.
-  package func touchedPages(
+  package func pageStates(
     from address: RemoteAddress, count: Int, pageSize: UInt64
-  ) -> [Bool]? {
+  ) -> [PageState]? {
     nil
   }
 
   /// Looks at the pages one by one; a reader that can do better replaces this.
-  package func touchedPrefix(
+  package func residentPrefix(
     from address: RemoteAddress, count: Int, pageSize: UInt64
-  ) -> Int? {
-    touchedPages(from: address, count: count, pageSize: pageSize)?.prefix { $0 }.count
+  ) -> ResidentPrefix? {
+    guard let states = pageStates(from: address, count: count, pageSize: pageSize) else {
+      return nil
+    }
+    guard let end = states.firstIndex(where: { $0 != .resident }) else {
+      return ResidentPrefix(count: states.count, next: nil)
+    }
+    return ResidentPrefix(count: end, next: states[end])
   }
 
   /// Reads place by place; a reader that can do it in one call replaces this.

@@ -66,6 +66,7 @@ extension TextPage {
     case .inTransit: "chunk in transit while stopped"
     case .listDamage: "damaged free list"
     case .unreadable: "unreadable memory"
+    case .swapped: "memory that is swapped out"
     case .arenaDamage: "damaged arena"
     case .threadUnknown: "thread with unknown cache"
     case .threadNotStopped: "thread that did not stop"

@@ -47,9 +47,16 @@ private func captureWhileItLives(
   let start = clock.now
   let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
-  let target = try MallocTarget(process, mappings: mappings, reader: reader)
   let options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
+  // The few pages without which nothing can be told are brought back now, and none in the stop.
+  reader.readsSwapped = true
+  let target = try MallocTarget(process, mappings: mappings, reader: reader)
+  try readFailure(process) { () throws(ReadFault) in
+    try HeapWalk.bringBackStructures(
+      of: target.instance, reader: reader, mappings: mappings, options: options)
+  }
+  reader.readsSwapped = false
   var surveyOptions = options
   // A TiB: nobody waits for it but the user.
   surveyOptions.searchedPages = 1 << 28

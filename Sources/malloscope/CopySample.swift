@@ -13,7 +13,7 @@ struct CopySample {
   /// How long copying a byte takes, nil if there was nothing to try it on.
   let nanosecondsPerByte: Double?
 
-  /// Copies what was touched at the beginning of one of the process's data mappings, and takes the
+  /// Copies what is in memory at the beginning of one of the process's data mappings, and takes the
   /// fastest of some tries.
   init(of mappings: [MemoryMapping], pageSize: UInt64, reader: LiveMemoryReader) {
     var buffer = PageBuffer(byteCount: Self.byteCount)
@@ -21,13 +21,14 @@ struct CopySample {
       let pages = Int(min(mapping.range.byteCount, UInt64(Self.byteCount)) / pageSize)
       let start = mapping.range.lowerBound
       guard
-        let touched = reader.touchedPrefix(from: start, count: pages, pageSize: pageSize),
-        touched * Int(pageSize) >= Self.byteCount / 4
+        let resident = reader.residentPrefix(
+          from: start, count: pages, pageSize: pageSize)?.count,
+        resident * Int(pageSize) >= Self.byteCount / 4
       else { continue }
       var best = Double.infinity
       for _ in 0..<Self.tries {
         let before = cpt_now()
-        guard let count = try? buffer.fill(touched * Int(pageSize), from: start, of: reader),
+        guard let count = try? buffer.fill(resident * Int(pageSize), from: start, of: reader),
           count > 0
         else { break }
         best = min(best, Double(cpt_now() - before) / Double(count))

@@ -12,6 +12,8 @@ final class PacedStops: WalkPacing {
   /// inside malloc. What moves in a later one is at most what that stop's part of the heap shows.
   private static let firstAttempts = 4
   private static let laterAttempts = 2
+  /// How often it is tried now: not any more in a process that is always inside malloc.
+  private var attempts = PacedStops.firstAttempts
 
   private let process: LinuxProcess
   private let instance: MallocInstance
@@ -42,12 +44,15 @@ final class PacedStops: WalkPacing {
   }
 
   func proceed() throws(ReadFault) -> [ThreadState] {
-    let attempts = sequence.stops == 0 ? Self.firstAttempts : Self.laterAttempts
     let (instance, reader) = (instance, reader)
+    let retriesBefore = sequence.retries
     do throws(StopFault<ReadFault>) {
-      return try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
+      let threads = try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
         try HeapWalk.isQuiet(instance, threads: threads, reader: reader)
       }
+      let isHopeless = sequence.retries - retriesBefore >= attempts - 1
+      attempts = isHopeless ? 1 : Self.laterAttempts
+      return threads
     } catch {
       switch error {
       case .other(let fault): throw fault

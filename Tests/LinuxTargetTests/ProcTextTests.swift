@@ -35,7 +35,43 @@ struct ProcTextTests {
     #expect(status.groups == IDs(real: 10, effective: 11, saved: 12))
     #expect(status.namespacedPIDs == [4713, 9, 3])
     #expect(status.permitted == 0xa804_25fb && status.effective == 1 << 19)
-    #expect(status.bounding == 0x1ff_ffff_ffff && status.seccomp == 2)
+    #expect(status.bounding == 0x1ff_ffff_ffff && status.seccomp == .filter)
+    #expect(!status.isStoppedByJobControl && status.hasNoNewPrivileges == nil)
+    #expect(status.memory == MemoryFigures())
+  }
+
+  @Test("status gives memory in bytes, and tells a stop by job control from one by a tracer")
+  func statusMemory() throws {
+    let text = """
+      State:\tT (stopped)
+      Tgid:\t5
+      Pid:\t5
+      PPid:\t1
+      Uid:\t0\t0\t0\t0
+      Gid:\t0\t0\t0\t0
+      VmPeak:\t  999999 kB
+      VmRSS:\t    1234 kB
+      RssAnon:\t    1000 kB
+      RssFile:\t     230 kB
+      RssShmem:\t       4 kB
+      VmPTE:\t      68 kB
+      VmSwap:\t       0 kB
+      NoNewPrivs:\t1
+      Seccomp:\t1
+      """
+    let status = try #require(ProcessStatus(parsing: text))
+    #expect(
+      status.memory
+        == MemoryFigures(
+          resident: 1_263_616, anonymous: 1_024_000, file: 235_520, swapped: 0,
+          pageTables: 69_632))
+    #expect(status.isStoppedByJobControl && status.hasNoNewPrivileges == true)
+    #expect(status.seccomp == .strict)
+    let odd = text.replacing("Seccomp:\t1", with: "Seccomp:\t9")
+      .replacing("1234 kB", with: "18446744073709551615 kB").replacing("NoNewPrivs:\t1", with: "")
+    let other = try #require(ProcessStatus(parsing: odd))
+    #expect(other.seccomp == nil && other.memory.resident == nil)
+    #expect(other.hasNoNewPrivileges == nil)
   }
 
   @Test("a status of an old kernel has one id, and one without its basic fields is none")

@@ -37,6 +37,7 @@ static const struct {
     {"zombie", scenario_zombie},
     {"traced", scenario_traced},
     {"vfork", scenario_vfork},
+    {"swapped", scenario_swapped},
 };
 
 uint64_t argument_number(struct arguments arguments, int index, uint64_t otherwise) {

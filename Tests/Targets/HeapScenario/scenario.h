@@ -121,6 +121,9 @@ void scenario_zombie(struct arguments arguments);
 void scenario_traced(struct arguments arguments);
 void scenario_vfork(struct arguments arguments);
 
+// swapped.c
+void scenario_swapped(struct arguments arguments);
+
 // sleepers.c
 void scenario_sleepers(struct arguments arguments);
 void scenario_spawner(struct arguments arguments);
