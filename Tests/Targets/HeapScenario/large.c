@@ -39,6 +39,11 @@ static void fill_half(size_t number, struct work *work) {
   if (work->touches) touch(halves[number]);
 }
 
+// Written to, as a program does: an untouched block still has the link of the list that it was in.
+static void *written_block(size_t size) {
+  return memset(no_memory_check(malloc(size), "malloc"), 0x5a, size);
+}
+
 // Replaces a block by one that brings the bytes held nearer to what they were at the start.
 static void replace_one(struct dice *dice) {
   // What it allocates comes from its own arena: if it freed as much of the other one, that would soon
@@ -53,11 +58,11 @@ static void replace_one(struct dice *dice) {
     size = old_size < SMALL_MAX ? old_size + dice_below(dice, SMALL_MAX - old_size + 1) : old_size;
   // Either order: one too many or one too few for a moment, never more.
   if (dice_below(dice, 2) == 0) {
-    *slot = no_memory_check(malloc(size), "malloc");
+    *slot = written_block(size);
     free(old);
   } else {
     free(old);
-    *slot = no_memory_check(malloc(size), "malloc");
+    *slot = written_block(size);
   }
   surplus += (int64_t)malloc_usable_size(*slot) - (int64_t)old_size;
   atomic_fetch_add_explicit(&replaced, 1, memory_order_relaxed);
