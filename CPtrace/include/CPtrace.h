@@ -120,4 +120,6 @@ int cpt_hurry(int on);
 // Gives the processor away: sched_yield(2) for 0, else nanosleep(2) for that many nanoseconds.
 void cpt_pause(int64_t nanoseconds);
 
+#include "CPtraceCalls.h"
+
 #endif

@@ -16,6 +16,9 @@ struct Arena {
     self.bytes = CopiedBytes(bytes)
   }
 
+  /// Whether every word of it is as in `other`.
+  func isSame(as other: Arena) -> Bool { bytes == other.bytes }
+
   private func word(_ offset: Int) -> UInt64 { bytes.word(at: offset) ?? 0 }
 
   var isLocked: Bool { bytes.halfWord(at: ArenaLayout.mutex) != 0 }

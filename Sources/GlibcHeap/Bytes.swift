@@ -1,7 +1,7 @@
 // Little-endian loads from bytes that came from the target.
 
 /// Bytes copied from the target; a load outside of them is nil.
-struct CopiedBytes {
+struct CopiedBytes: Equatable {
   private let bytes: [UInt8]
 
   init(_ bytes: [UInt8]) {

@@ -68,6 +68,9 @@ struct ChainScan {
     /// The smallest size of chunks whose places are noted, and how far above it the others are.
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
+    /// Whether the arena has changed since the walk of it began, so that a chunk that was the last of
+    /// one stop can have become part of another.
+    var isMoving = false
     /// The second word of every chunk in a tcache, 0 if the tcaches' lists are known instead.
     var tcacheKey: UInt64 = 0
   }
@@ -264,7 +267,7 @@ struct ChainScan {
       guard mark == chunk, isInUse else {
         if mark >= chunk {
           log.add(
-            .listDamage, at: mark &+ 16,
+            ground.isMoving ? .inTransit : .listDamage, at: mark &+ 16,
             "a tcache leads to \(RemoteAddress(mark &+ 16)), which is "
               + (mark == chunk ? "free in a bin" : "inside another chunk"))
         }

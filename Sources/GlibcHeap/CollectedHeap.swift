@@ -65,7 +65,7 @@ package struct CollectedHeap: Sendable {
     guard let place = partial.arenas.firstIndex(where: { $0.index == lists.arena }) else { return }
     let candidates = lists.candidates.sorted { $0.address < $1.address }
     if lists.isTold {
-      countLinked(candidates, arena: place)
+      countLinked(candidates, heads: lists.heads, arena: place)
       return
     }
     var isTaken = [Bool](repeating: false, count: candidates.count)
@@ -112,13 +112,30 @@ package struct CollectedHeap: Sendable {
     }
   }
 
-  /// Counts those of a live arena's candidates as cached whose masked link leads to another, or to
-  /// nothing: the lists themselves have changed between any two looks.
-  private mutating func countLinked(_ candidates: [FastbinCandidate], arena place: Int) {
+  /// Counts those of a live arena's candidates as cached to which another one's masked link leads, or
+  /// the arena, and whose own leads on to another, or to nothing.
+  ///
+  /// The lists themselves have changed between any two looks. A block that the program has not written
+  /// to may still hold a link, but none leads to it any more.
+  private mutating func countLinked(
+    _ candidates: [FastbinCandidate], heads: [FastbinHead], arena place: Int
+  ) {
+    let linked = Set(candidates.map(\.next)).union(heads.map(\.chunk))
+    var uncertain = Tally()
     for candidate in candidates {
       let next = candidates.index(of: candidate.next, by: { $0.address }).map { candidates[$0] }
       guard candidate.next == 0 || next?.size == candidate.size else { continue }
-      countAsCached(candidate.address, candidate.size, .fastbin, arena: place)
+      if linked.contains(candidate.address) {
+        countAsCached(candidate.address, candidate.size, .fastbin, arena: place)
+      } else {
+        uncertain.add(size: candidate.size)
+      }
+    }
+    if uncertain.count > 0 {
+      log.add(
+        .moved, at: partial.arenas[place].address.bits,
+        "\(uncertain.count) chunks of arena \(partial.arenas[place].index), \(uncertain.bytes) bytes, "
+          + "count as in use but may be in a fastbin: its lists changed while they were read")
     }
   }
 

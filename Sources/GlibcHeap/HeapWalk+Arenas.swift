@@ -124,8 +124,8 @@ extension HeapWalk {
     guard let bytes = try reader.bytes(at: arena.address, count: size) else { return }
     arena = Arena(address: arena.address, layout: instance.arenaLayout, bytes: bytes)
     noteLock()
+    if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
-    changeMoment = progress.moment
     if let pacing { data = DataRanges(try pacing.mappings()) }
     if arena.address != instance.mainArena {
       heaps[arena.address] = try findHeaps(of: arena)

@@ -12,7 +12,7 @@ extension HeapWalk {
   /// runs on.
   mutating func keepFastbins(of summary: ArenaSummary, in collected: inout CollectedHeap) {
     if isLive || isArenaOfOneMoment {
-      longFastbins.heads = fastbinHeads
+      longFastbins.heads += fastbinHeads
       longFastbins.candidates = scan.fastbinCandidates
     }
     if !longFastbins.heads.isEmpty || isArenaLocked, !longFastbins.candidates.isEmpty {
@@ -37,6 +37,7 @@ extension HeapWalk {
   /// Each list leads through the whole arena, of which this stop's part is only one: the links outside
   /// of it are read from the target.
   mutating func settleFastbins() throws(ReadFault) {
+    if isLive { longFastbins.heads += fastbinHeads }
     guard pacing?.stopsTarget == true, !scan.fastbinCandidates.isEmpty else { return }
     let candidates = scan.fastbinCandidates
     scan.fastbinCandidates.removeAll(keepingCapacity: true)

@@ -65,6 +65,7 @@ extension HeapWalk {
       try markThreadCaches(heads: arena.fastbinHeads)
       log.isMuted = false
     }
+    scan.ground.isMoving = isLive || changeMoment > arenaMoment
     prepareFastbins()
   }
 
@@ -136,12 +137,12 @@ extension HeapWalk {
     progress.resynchronisations += 1
     progress.movedBytes &+= lost
     state.hasPending = false
-    state.resumption = nil
     guard let next else {
       if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
       return false
     }
     state.address = next
+    state.resumption = Resumption(address: next, size: 0)
     marks.seek(to: next)
     return true
   }

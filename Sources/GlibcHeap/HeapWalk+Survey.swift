@@ -51,6 +51,7 @@ extension HeapWalk {
           try window.move(to: address, holding: 16, limit: limit, reader: reader)
         else { return }
         bytesLeft &-= min(bytesLeft, UInt64(window.count))
+        hints.bytesCopied &+= UInt64(window.count)
       }
       guard let field = window.word(at: address &+ 8) else { return }
       let size = field & ~7

@@ -186,6 +186,7 @@ package struct HeapWalk: ~Copyable {
       hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
     let arenas = try walk.readRing()
     var hints = HeapHints()
+    hints.heapBytes = arenas.reduce(parameters.mmappedBytes) { $0 &+ $1.systemBytes }
     try walk.locateMemory(of: arenas)
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
       walk.arena = main
@@ -280,9 +281,12 @@ package struct HeapHints: Sendable {
   package var farHeaders: [UInt64] = []
   /// The word that marks chunks in any tcache, 0 if none was found.
   package var tcacheKey: UInt64 = 0
-  /// How many chunks the look met, and their bytes: a sample.
-  package var chunksSeen = 0
+  /// How many chunks the look met, their bytes, and how many bytes were copied for that: a sample.
+  package var chunksSeen: UInt64 = 0
   package var bytesSeen: UInt64 = 0
+  package var bytesCopied: UInt64 = 0
+  /// What the arenas and the mmapped chunks have from the kernel, in bytes.
+  package var heapBytes: UInt64 = 0
 
   /// Makes empty hints.
   package init() {}

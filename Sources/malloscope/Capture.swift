@@ -65,8 +65,14 @@ private func captureWhileItLives(
       of: target.instance, reader: reader, mappings: mappings, options: surveyOptions)
   }
 
+  let sample = CopySample(of: mappings, pageSize: process.pageSize, reader: reader)
+  let estimate = CaptureEstimate(hints, sample)
+  try estimate.checkMemory(request, process: process)
+  if !request.isQuiet, let notice = estimate.notice(request) { StandardError.write(notice) }
+
   let subject = CaptureSubject(
-    process: process, target: target, mappings: mappings, options: options, hints: hints)
+    process: process, target: target, mappings: mappings, options: options, hints: hints,
+    nanosecondsPerByte: sample.nanosecondsPerByte)
   let captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {

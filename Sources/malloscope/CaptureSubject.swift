@@ -23,6 +23,8 @@ struct CaptureSubject {
   let mappings: [MemoryMapping]
   let options: WalkOptions
   let hints: HeapHints
+  /// How long copying a byte of its memory takes, nil if that is not known.
+  let nanosecondsPerByte: Double?
 
   /// Captures it.
   ///
@@ -41,10 +43,12 @@ struct CaptureSubject {
   // MARK: Stops
 
   private func captureInStops(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
-    let isPaced = request.mode != .stop
+    // Who is stopped anyway has no budget.
+    let isHalted = process.status.isStoppedByJobControl && request.mode == .auto
+    let isPaced = request.mode != .stop && !isHalted
     let reader = LiveMemoryReader(process)
     let longestPause = isPaced ? request.longestPause : nil
-    let largestRead = largestRead(within: longestPause, reader)
+    let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
       process, target.instance, reader: reader,
       budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
@@ -91,15 +95,13 @@ struct CaptureSubject {
     }
   }
 
-  /// How much may be read at once so that a stop can end in time, measured on the process's memory.
-  private func largestRead(within pause: Duration?, _ reader: LiveMemoryReader) -> Int {
+  /// How much may be read at once so that a stop can end in time.
+  private func largestRead(within pause: Duration?) -> Int {
     let most = WalkBuffers.largestRead
-    guard let pause else { return most }
-    let sample = CopySample(of: mappings, pageSize: process.pageSize, reader: reader)
-    guard let nanoseconds = sample.nanosecondsPerByte else { return most }
+    guard let pause, let nanosecondsPerByte else { return most }
     let (seconds, attoseconds) = pause.components
     let length = Double(seconds) * 1e9 + Double(attoseconds) / 1e9
-    return min(most, max(128 << 10, Int(length / 16 / nanoseconds)))
+    return min(most, max(128 << 10, Int(length / 16 / nanosecondsPerByte)))
   }
 
   // MARK: Live

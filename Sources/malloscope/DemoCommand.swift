@@ -16,6 +16,7 @@ struct DemoCommand: ParsableCommand {
       """)
 
   @OptionGroup var show: ShowOptions
+  @OptionGroup var capture: CaptureOptions
 
   func validate() throws {
     if show.arena != nil { throw ValidationError("the demo shows its whole heap: no --arena") }
@@ -32,7 +33,7 @@ struct DemoCommand: ParsableCommand {
     } catch {
       throw Failure(error)
     }
-    let report = try capture(process, CaptureRequest(show, CaptureOptions()))
+    let report = try malloscope.capture(process, CaptureRequest(show, capture))
     switch show.chosenFormat {
     case .text:
       try TextHistogram.write(report, options: show.reportOptions(), to: &output)

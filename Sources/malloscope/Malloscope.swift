@@ -64,7 +64,7 @@ struct MalloscopeCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       HistogramCommand.self, ChunksCommand.self, ArenasCommand.self, DemoCommand.self,
-      DemoTargetCommand.self,
+      DemoTargetCommand.self, CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)
 }

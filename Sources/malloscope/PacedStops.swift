@@ -52,6 +52,8 @@ final class PacedStops: WalkPacing {
       }
       let isHopeless = sequence.retries - retriesBefore >= attempts - 1
       attempts = isHopeless ? 1 : Self.laterAttempts
+      // It may have called exec meanwhile.
+      if reader.isAddressSpaceInUse() == false { throw StopFault.other(ReadFault.targetGone) }
       return threads
     } catch {
       switch error {

@@ -1,0 +1,96 @@
+// What is looked at before a target is stopped: whether we have the memory, and how long it will take.
+
+import Glibc
+import GlibcHeap
+import HeapModel
+import LinuxTarget
+
+/// What capturing a heap will take, estimated from an unstopped look.
+struct CaptureEstimate {
+  /// From how many bytes on the user is told what will happen: 16 GiB.
+  private static let hugeHeap: UInt64 = 16 << 30
+  /// What a histogram needs of our own memory, whatever the heap's size: 64 MiB.
+  private static let histogramBytes: UInt64 = 64 << 20
+  /// What a chunk needs if all are kept: 40 bytes, as much again while the list grows and is sorted.
+  private static let bytesPerChunk: UInt64 = 80
+
+  /// What the heap has from the kernel, in bytes.
+  var heapBytes: UInt64
+  /// How many chunks it has.
+  var chunks: UInt64
+  /// How many of its bytes must be copied.
+  var copiedBytes: UInt64
+  /// How long copying a byte takes, nil if it was not tried.
+  var nanosecondsPerByte: Double?
+
+  /// Makes the estimate from what a look at a part of the heap has shown.
+  init(_ hints: HeapHints, _ sample: CopySample) {
+    // A damaged arena can say anything.
+    heapBytes = min(hints.heapBytes, 1 << 56)
+    nanosecondsPerByte = sample.nanosecondsPerByte
+    let seen = max(1, Double(hints.bytesSeen))
+    let isKnown = hints.chunksSeen > 0
+    // Of an unknown heap: chunks of 64 bytes, all of which is copied.
+    let chunksPerByte = isKnown ? Double(hints.chunksSeen) / seen : 1 / 64
+    let copiedPerByte = isKnown ? min(1, Double(hints.bytesCopied) / seen) : 1
+    chunks = UInt64(Double(heapBytes) * chunksPerByte)
+    copiedBytes = UInt64(Double(heapBytes) * copiedPerByte)
+  }
+
+  /// How long reading will take, in seconds; nil if the copy speed is not known.
+  private var seconds: Double? {
+    // Walking takes about a third of copying.
+    nanosecondsPerByte.map { Double(copiedBytes) * $0 * 1.3 / 1e9 }
+  }
+
+  /// Compares what the capture needs with what our control group and the machine have.
+  ///
+  /// - Throws: a failure, if it is too little: the kernel would end us, or another, in the middle.
+  func checkMemory(_ request: CaptureRequest, process: LinuxProcess) throws(Failure) {
+    let lists = request.collectsChunks ? chunks.multipliedReportingOverflow(by: Self.bytesPerChunk).0 : 0
+    let needed = Self.histogramBytes &+ lists
+    guard let headroom = MemoryHeadroom.of(getpid(), proc: process.proc),
+      headroom.available < needed
+    else { return }
+    let place =
+      switch headroom.bound {
+      case .machine: "the machine has"
+      case .cgroup(let path): "the memory limit of this tool's control group (\(path)) leaves"
+      }
+    var hints = ["give the tool more memory, or run it elsewhere: on the node, in another container"]
+    if request.collectsChunks {
+      hints.insert("the histogram needs at most 64 MiB: malloscope \(process.pid)", at: 0)
+    }
+    throw Failure(
+      code: .unsupported,
+      fact: "process \(process.pid) was left alone: "
+        + (request.collectsChunks ? "its chunks" : "the histogram") + " may need "
+        + "\(mebibytes(needed)) MiB, but \(place) \(mebibytes(headroom.available)) MiB",
+      hints: hints)
+  }
+
+  /// What the user of a huge heap is told before it is touched, nil if it is not huge.
+  func notice(_ request: CaptureRequest) -> String? {
+    guard heapBytes > Self.hugeHeap else { return nil }
+    let gibibytes = heapBytes >> 30
+    let time = seconds.map { "about \(max(1, Int($0.rounded()))) s" } ?? "some seconds"
+    let doubled = seconds.map { "about \(max(1, Int(($0 / request.stoppedShare).rounded()))) s" } ?? time
+    let what =
+      switch request.mode {
+      case .auto, .slices:
+        "reading it takes \(doubled), in stops of at most \(milliseconds(request.longestPause)) ms"
+      case .stop: "the target will be stopped for \(time)"
+      case .fork: "reading it takes \(time); the clone is made in one stop"
+      case .live: "reading it takes \(time)"
+      }
+    return "note: the heap has \(gibibytes) GiB; \(what)"
+  }
+
+  private func mebibytes(_ bytes: UInt64) -> UInt64 { (bytes &+ (1 << 20 - 1)) >> 20 }
+
+  private func milliseconds(_ duration: Duration) -> String {
+    let (seconds, attoseconds) = duration.components
+    let tenths = seconds * 10_000 + attoseconds / 100_000_000_000_000
+    return tenths % 10 == 0 ? "\(tenths / 10)" : "\(tenths / 10).\(tenths % 10)"
+  }
+}
