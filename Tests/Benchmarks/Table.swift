@@ -12,8 +12,8 @@ enum Table {
     _ label: String, _ median: String, _ range: String, _ ratio: String = "", _ bar: String = ""
   ) -> String {
     let text =
-      label.padded(to: 23) + median.padded(to: -11) + range.padded(to: -17) + "  "
-      + ratio.padded(to: 21) + bar
+      label.padded(to: 22) + median.padded(to: -10) + range.padded(to: -17) + "  "
+      + ratio.padded(to: 26) + bar
     return String(text.reversed().drop { $0 == " " }.reversed())
   }
 
@@ -34,9 +34,9 @@ enum Table {
 }
 
 extension String {
-  /// Filled with spaces to `width` on the right, or on the left if that is negative.
+  /// Filled with spaces, at least one, to `width` on the right, or on the left if that is negative.
   fileprivate func padded(to width: Int) -> String {
-    let fill = String(repeating: " ", count: max(0, abs(width) - count))
+    let fill = String(repeating: " ", count: max(1, abs(width) - count))
     return width < 0 ? fill + self : self + fill
   }
 }
