@@ -21,7 +21,7 @@ extension ReferenceMeasurement {
     let ratios = Samples(zip(pieces, rawCopies).map { $0 / max($1, leastMilliseconds) })
     return """
       \(Table.heading("nobody attached", ratio: "x raw copy"))
-      \(Table.row("gap, nothing going on", Samples(idleGaps), .milliseconds))
+      \(Table.row("gap, all quiet", Samples(idleGaps), .milliseconds))
       \(Table.row("gap beside raw copy", Samples(copyGaps), .milliseconds))
       \(Table.row("raw copy", Samples(rawCopies), .milliseconds))
       \(Table.row("copy, 512 KiB buffer", Samples(pieces), .milliseconds, ratios.text))

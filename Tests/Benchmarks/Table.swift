@@ -12,7 +12,7 @@ enum Table {
     _ label: String, _ median: String, _ range: String, _ ratio: String = "", _ bar: String = ""
   ) -> String {
     let text =
-      label.padded(to: 22) + median.padded(to: -10) + range.padded(to: -17) + "  "
+      label.padded(to: 21) + median.padded(to: -11) + range.padded(to: -17) + "  "
       + ratio.padded(to: 26) + bar
     return String(text.reversed().drop { $0 == " " }.reversed())
   }
