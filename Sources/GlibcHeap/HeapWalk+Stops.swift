@@ -65,6 +65,7 @@ extension HeapWalk {
       try markThreadCaches(heads: arena.fastbinHeads)
       log.isMuted = false
     }
+    pacing.beginWork()
     scan.ground.isMoving = isLive || changeMoment > arenaMoment
     prepareFastbins()
   }

@@ -50,7 +50,7 @@ struct CaptureSubject {
     let longestPause = isPaced ? request.longestPause : nil
     let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
-      process, target.instance, reader: reader,
+      process, target.instance, arenas: hints.arenas, reader: reader,
       budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
