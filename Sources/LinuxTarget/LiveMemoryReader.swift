@@ -158,6 +158,15 @@ package final class LiveMemoryReader: MemoryReader {
   /// page map could not be opened.
   package func isAddressSpaceInUse() -> Bool? { pages.isAddressSpaceInUse() }
 
+  /// Looks up which pages of `ranges` are in memory, and has `residentPrefix` remember those that are.
+  ///
+  /// Looking them up again would take 5 % of the time of a stop. A page that the target gives back
+  /// meanwhile reads as zeros, at the cost of an entry in its page tables. Where swap is used, nothing is
+  /// remembered: reading what was swapped out meanwhile would bring it back.
+  package func rememberResident(_ ranges: [AddressRange], pageSize: UInt64) {
+    pages.rememberResident(ranges, pageSize: pageSize)
+  }
+
   package func pageStates(
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> [PageState]? {
