@@ -280,7 +280,7 @@ package struct WalkBuffers: ~Copyable {
 
   /// Allocates it: about a MiB. At most `largestRead` bytes are read at once.
   package init(largestRead: Int = Self.largestRead) {
-    window = Window(capacity: min(largestRead, Self.largestRead))
+    window = Window(capacity: min(largestRead, Self.largestRead), readsAhead: true)
   }
 }
 

@@ -53,6 +53,7 @@ struct CaptureSubject {
       process, target.instance, arenas: hints.arenas, reader: reader,
       budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
     reader.rememberResident(hints.memory, pageSize: process.pageSize)
+    reader.startAssistant()
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
       let buffers = WalkBuffers(largestRead: largestRead)
