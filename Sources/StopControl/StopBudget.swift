@@ -6,16 +6,23 @@ package struct StopBudget: Hashable, Sendable {
   package var longestPause: Duration?
   /// The share of the time that the target may stand still while it is captured: above 0, at most 1.
   package var stoppedShare: Double
-
-  /// Makes a budget; a share outside of what is possible becomes the nearest that is.
-  package init(longestPause: Duration?, stoppedShare: Double = 0.5) {
-    self.longestPause = longestPause
-    self.stoppedShare = min(1, max(0.01, stoppedShare))
-  }
-
   /// The part of a pause that is planned for; the rest is for what nobody plans: another process or
   /// virtual machine that takes the processor away.
-  private static let plannedShare = 0.75
+  private let plannedShare: Double
+
+  /// Makes a budget; a share outside of what is possible becomes the nearest that is.
+  ///
+  /// If the work is `expected` to take no longer than one pause, almost all of that is planned for,
+  /// since stopping once more for the rest costs more than it saves.
+  package init(
+    longestPause: Duration?, stoppedShare: Double = 0.5, expected: Duration? = nil
+  ) {
+    self.longestPause = longestPause
+    self.stoppedShare = min(1, max(0.01, stoppedShare))
+    let fitsOnce = longestPause.map { pause in expected.map { $0 <= pause } ?? false } ?? false
+    plannedShare = fitsOnce ? 0.95 : 0.75
+  }
+
   /// The part that work gets at least where stopping the threads, and what every stop has to read, have
   /// used up the planned one.
   private static let leastShare = 0.25
@@ -27,7 +34,7 @@ package struct StopBudget: Hashable, Sendable {
   func workEnd(began: Int64, now: Int64, release: Int64) -> Int64 {
     guard let longestPause else { return .max }
     let pause = Double(longestPause.wholeNanoseconds)
-    let planned = began &+ Int64(pause * Self.plannedShare) &- release
+    let planned = began &+ Int64(pause * plannedShare) &- release
     return max(planned, now &+ Int64(pause * Self.leastShare))
   }
 

@@ -95,7 +95,7 @@ package final class StopSequence {
     let before = cpt_now()
     let length = window.end()
     restStart = cpt_now()
-    if mayHurry, budget.longestPause != nil { _ = cpt_hurry(0) }
+    if mayHurry { _ = cpt_hurry(0) }
     lastRelease = restStart - before
     longestStop = max(longestStop, length)
     totalStop += length
@@ -106,7 +106,7 @@ package final class StopSequence {
   private func stopOnce() throws(StopError) -> [ThreadState] {
     let next = try StopWindow(process: process, deadline: Self.deadline)
     // While the process stands still nobody else should have our processor, if we may say so.
-    if mayHurry, budget.longestPause != nil { mayHurry = cpt_hurry(1) == 0 }
+    if mayHurry { mayHurry = cpt_hurry(1) == 0 }
     stops += 1
     began = next.began
     beginWork()

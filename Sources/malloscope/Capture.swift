@@ -72,7 +72,7 @@ private func captureWhileItLives(
 
   let subject = CaptureSubject(
     process: process, target: target, mappings: mappings, options: options, hints: hints,
-    nanosecondsPerByte: sample.nanosecondsPerByte)
+    estimate: estimate)
   let captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {

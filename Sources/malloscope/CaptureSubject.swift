@@ -23,8 +23,8 @@ struct CaptureSubject {
   let mappings: [MemoryMapping]
   let options: WalkOptions
   let hints: HeapHints
-  /// How long copying a byte of its memory takes, nil if that is not known.
-  let nanosecondsPerByte: Double?
+  /// What capturing it will take.
+  let estimate: CaptureEstimate
 
   /// Captures it.
   ///
@@ -51,7 +51,9 @@ struct CaptureSubject {
     let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
       process, target.instance, arenas: hints.arenas, reader: reader,
-      budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
+      budget: StopBudget(
+        longestPause: longestPause, stoppedShare: request.stoppedShare,
+        expected: estimate.stopLength))
     reader.rememberResident(hints.memory, pageSize: process.pageSize)
     reader.startAssistant()
     let copiedBefore = reader.copiedBytes
@@ -100,7 +102,7 @@ struct CaptureSubject {
   /// How much may be read at once so that a stop can end in time.
   private func largestRead(within pause: Duration?) -> Int {
     let most = WalkBuffers.largestRead
-    guard let pause, let nanosecondsPerByte else { return most }
+    guard let pause, let nanosecondsPerByte = estimate.nanosecondsPerByte else { return most }
     let (seconds, attoseconds) = pause.components
     let length = Double(seconds) * 1e9 + Double(attoseconds) / 1e9
     return min(most, max(128 << 10, Int(length / 16 / nanosecondsPerByte)))

@@ -43,6 +43,12 @@ struct CaptureEstimate {
     nanosecondsPerByte.map { Double(copiedBytes) * $0 * 1.3 / 1e9 }
   }
 
+  /// How long one stop for all of it would last, nil if that cannot be told.
+  var stopLength: Duration? {
+    // Stopping the threads and reading the arenas takes a few tenths of a millisecond.
+    seconds.flatMap { $0 < 3600 ? .nanoseconds(Int64($0 * 1e9)) + .microseconds(300) : nil }
+  }
+
   /// Compares what the capture needs with what our control group and the machine have.
   ///
   /// - Throws: a failure, if it is too little: the kernel would end us, or another, in the middle.
