@@ -30,7 +30,8 @@ extension HeapWalk {
     guard isSound || isArenaOfOneMoment else {
       log.add(
         .inTransit, at: arena.address.bits,
-        "the free lists of arena \(summary.index) changed while it was read: they were not compared")
+        "the free lists of arena \(summary.index) changed while it was read: they were not compared"
+      )
       return
     }
     if !isSound {
@@ -124,7 +125,8 @@ struct BinLists: Sendable {
 
   /// Names what disagrees and returns whether the difference is what a moment's movement explains.
   private func report(
-    _ freeChunks: [FreeChunk], _ differences: Differences, threads: Int, data: DataRanges, log: inout FindingLog
+    _ freeChunks: [FreeChunk], _ differences: Differences, threads: Int, data: DataRanges,
+    log: inout FindingLog
   ) -> Bool {
     let missing = zip(freeChunks, differences.isListed).filter { !$0.1 }.map(\.0)
     let strangers = differences.strangers

@@ -88,7 +88,9 @@ extension HeapWalk {
       segment.limit = now?.range.upperBound.bits ?? segment.start
     case .mapping:
       // Its end is where it was, but for the last one's, which grows with top.
-      if let end = data.reachEnd(containing: segment.start) { segment.limit = min(segment.limit, end) }
+      if let end = data.reachEnd(containing: segment.start) {
+        segment.limit = min(segment.limit, end)
+      }
     }
     segment.top = top >= segment.start && top < segment.limit ? top : nil
   }

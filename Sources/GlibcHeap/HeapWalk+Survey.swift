@@ -4,8 +4,9 @@ import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  /// How much memory the look may copy. Small chunks use it up soon; large ones, of which only the
-  /// headers are read, take long.
+  /// How much memory the look may copy.
+  ///
+  /// Small chunks use it up soon; large ones, of which only the headers are read, take long.
   private static var surveyBytes: UInt64 { 16 << 20 }
   /// The least size of a chunk that counts as large: what is copied at once where chunks are small is
   /// much more.

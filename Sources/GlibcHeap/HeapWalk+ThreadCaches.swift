@@ -48,7 +48,9 @@ private struct Tcache {
   }
 }
 
-/// What the thread caches were marked by. As long as all of it is as it was, so are they.
+/// What the thread caches were marked by.
+///
+/// As long as all of it is as it was, so are they.
 struct CacheEvidence {
   private let threads: [Int32]
   private let pointers: [RemoteAddress]

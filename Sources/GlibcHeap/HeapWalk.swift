@@ -278,7 +278,9 @@ package struct WalkBuffers: ~Copyable {
   var probe = Window(capacity: 128 << 10)
   var sizes = SizeTable()
 
-  /// Allocates it: about a MiB. At most `largestRead` bytes are read at once.
+  /// Allocates it: about two MiB.
+  ///
+  /// At most `largestRead` bytes are read at once.
   package init(largestRead: Int = Self.largestRead) {
     window = Window(capacity: min(largestRead, Self.largestRead), readsAhead: true)
   }

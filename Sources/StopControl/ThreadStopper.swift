@@ -46,7 +46,9 @@ struct ThreadStopper: ~Copyable {
   /// How long a release waits for threads that can be let go only when they stop.
   static let releaseGrace: Int64 = 20_000_000
   /// How long threads are waited for before they are looked at again, in nanoseconds, if no SIGCHLD
-  /// says that one has stopped. Looking all the time, or giving the processor away in between, would
+  /// says that one has stopped.
+  ///
+  /// Looking all the time, or giving the processor away in between, would
   /// take it from the very threads that need it to stop, or leave it to others for milliseconds.
   private static let patience: Int64 = 50_000
   /// How many looks in a row without news make the first thread's end worth a look.

@@ -26,7 +26,8 @@ struct HistogramCommand: ParsableCommand {
   var sort = HistogramOrder.size
 
   func run() throws {
-    try captureAndWrite(source, show, CaptureRequest(show, capture)) { report, output throws(Failure) in
+    try captureAndWrite(source, show, CaptureRequest(show, capture)) {
+      report, output throws(Failure) in
       switch show.chosenFormat {
       case .text:
         try TextHistogram.write(

@@ -9,7 +9,9 @@ import StopControl
 /// Stops a process for a walk, as often as the budget has it.
 final class PacedStops: WalkPacing {
   /// How often the first stop, and each of the others, is tried for a moment in which no thread is
-  /// inside malloc. What moves in a later one is at most what that stop's part of the heap shows.
+  /// inside malloc.
+  ///
+  /// What moves in a later one is at most what that stop's part of the heap shows.
   private static let firstAttempts = 4
   private static let laterAttempts = 2
   /// How often it is tried now: not any more in a process that is always inside malloc.

@@ -53,7 +53,7 @@ struct CaptureEstimate {
   ///
   /// - Throws: a failure, if it is too little: the kernel would end us, or another, in the middle.
   func checkMemory(_ request: CaptureRequest, process: LinuxProcess) throws(Failure) {
-    let lists = request.collectsChunks ? chunks.multipliedReportingOverflow(by: Self.bytesPerChunk).0 : 0
+    let lists = request.collectsChunks ? chunks &* Self.bytesPerChunk : 0
     let needed = Self.histogramBytes &+ lists
     guard let headroom = MemoryHeadroom.of(getpid(), proc: process.proc),
       headroom.available < needed
@@ -63,7 +63,9 @@ struct CaptureEstimate {
       case .machine: "the machine has"
       case .cgroup(let path): "the memory limit of this tool's control group (\(path)) leaves"
       }
-    var hints = ["give the tool more memory, or run it elsewhere: on the node, in another container"]
+    var hints = [
+      "give the tool more memory, or run it elsewhere: on the node, in another container"
+    ]
     if request.collectsChunks {
       hints.insert("the histogram needs at most 64 MiB: malloscope \(process.pid)", at: 0)
     }
@@ -80,7 +82,8 @@ struct CaptureEstimate {
     guard heapBytes > Self.hugeHeap else { return nil }
     let gibibytes = heapBytes >> 30
     let time = seconds.map { "about \(max(1, Int($0.rounded()))) s" } ?? "some seconds"
-    let doubled = seconds.map { "about \(max(1, Int(($0 / request.stoppedShare).rounded()))) s" } ?? time
+    let doubled =
+      seconds.map { "about \(max(1, Int(($0 / request.stoppedShare).rounded()))) s" } ?? time
     let what =
       switch request.mode {
       case .auto, .slices:
