@@ -56,8 +56,8 @@ struct MalloscopeCommand: ParsableCommand {
       """,
     discussion: """
       SOURCE is a process id, --name REGEX, or --container ID. The target is stopped while its heap \
-      is read, for a few milliseconds per 100 MB, and runs on whatever happens to malloscope. Nothing \
-      is written to it.
+      is read, for at most 5 ms at once (--max-pause), and runs on whatever happens to malloscope. \
+      Nothing is written to it, but for --capture fork, which runs a system call in it.
 
       Exit codes: 0 done; 2 done but incomplete (damaged or unreadable parts, see the findings); \
       64 usage; 66 no such process or file; 69 the target cannot be read by this tool; 70 an error \
