@@ -39,7 +39,8 @@ extension HeapWalk {
   mutating func settleFastbins() throws(ReadFault) {
     if isLive { longFastbins.heads += fastbinHeads }
     guard pacing?.stopsTarget == true, !scan.fastbinCandidates.isEmpty else { return }
-    let candidates = scan.fastbinCandidates
+    // An arena's next heap can lie before the one that this stop began with.
+    let candidates = scan.fastbinCandidates.sorted { $0.address < $1.address }
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     var isTaken = [Bool](repeating: false, count: candidates.count)
     var lists = fastbinHeads
