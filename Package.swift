@@ -80,6 +80,7 @@ let package = Package(
       name: "StopControlTests",
       dependencies: [
         "StopControl", "LinuxTarget", "HeapModel", "CPtrace", "TestKit", "HeapScenario",
+        "malloscope",
       ],
       swiftSettings: house),
     .testTarget(

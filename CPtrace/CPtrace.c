@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sched.h>
 #include <string.h>
 #include <signal.h>
@@ -92,6 +93,21 @@ int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop) {
   stop->signal = WSTOPSIG(status);
   stop->event = status >> 16;
   return 1;
+}
+
+int cpt_hold_child_signal(void) {
+  sigset_t held;
+  sigemptyset(&held);
+  sigaddset(&held, SIGCHLD);
+  return -pthread_sigmask(SIG_BLOCK, &held, NULL);
+}
+
+void cpt_await_child_signal(int64_t nanoseconds) {
+  sigset_t awaited;
+  sigemptyset(&awaited);
+  sigaddset(&awaited, SIGCHLD);
+  struct timespec span = {.tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+  sigtimedwait(&awaited, NULL, &span);
 }
 
 int cpt_reap(int32_t tid) {

@@ -53,6 +53,15 @@ int cpt_reap(int32_t tid);
 // signal-delivery-stop reported is delivered; ESRCH if the thread is not stopped.
 int cpt_detach(int32_t tid, int32_t signal);
 
+// Blocks SIGCHLD in the calling thread and those that it starts. signal(7): where a process's first
+// thread does not block a signal that is ignored by default, it is dropped at once.
+int cpt_hold_child_signal(void);
+
+// Waits until the kernel says with SIGCHLD, which must be blocked, that a tracee has stopped or ended,
+// or for so many nanoseconds. sigtimedwait(2): unlike a wait call, it comes back when a tracee has died
+// that is not reported yet.
+void cpt_await_child_signal(int64_t nanoseconds);
+
 // The registers that locate a thread in memory.
 struct cpt_registers {
   uint64_t program_counter;
@@ -119,5 +128,7 @@ int cpt_hurry(int on);
 
 // Gives the processor away: sched_yield(2) for 0, else nanosleep(2) for that many nanoseconds.
 void cpt_pause(int64_t nanoseconds);
+
+#include "CPtraceCalls.h"
 
 #endif

@@ -44,8 +44,10 @@ extension HeapWalk {
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     var isTaken = [Bool](repeating: false, count: candidates.count)
     var lists = fastbinHeads
-    let isStill = longHeads == arena.fastbinHeads
-    for _ in 0..<(isStill ? 1 : Self.remoteSteps) where !lists.isEmpty {
+    // Of an arena that nobody changes, all stops together show what one would show.
+    let isStill = progress.moment > arenaMoment && changeMoment < progress.moment
+    if isStill { for index in lists.indices { follow(&lists[index], candidates, &isTaken) } }
+    for _ in 0..<(isStill ? 0 : Self.remoteSteps) where !lists.isEmpty {
       for index in lists.indices { follow(&lists[index], candidates, &isTaken) }
       lists.removeAll { !data.canHoldUserPointer($0.chunk) }
       if lists.isEmpty { break }
@@ -65,10 +67,8 @@ extension HeapWalk {
       scan.countAsFastbin(candidate, sizes: &sizes)
     }
     lists.removeAll { !data.canHoldUserPointer($0.chunk) }
-    longHeads = lists.isEmpty ? [] : arena.fastbinHeads
     longFastbins.heads += lists
     // The counted ones, too: lists of other stops may lead through them.
-    guard !longFastbins.heads.isEmpty else { return }
     let room = max(0, ChainScan.fastbinCandidateLimit - longFastbins.candidates.count)
     for index in candidates.indices.prefix(room) {
       longFastbins.candidates.append(candidates[index])

@@ -151,6 +151,9 @@ extension HeapWalk {
         guard missing > 0, !hasSearched else { break }
         hasSearched = true
         arenaMemory += summary.segments
+        // That can take long: not while the target stands still, if it need not.
+        pacing?.letRun()
+        defer { arenaMoment = min(arenaMoment, progress.moment) }
         pending += try searchMainSegments(missing: missing).map(\.lowerBound.bits)
         continue
       }

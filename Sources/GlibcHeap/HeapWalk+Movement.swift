@@ -13,24 +13,17 @@ extension HeapWalk {
   ///
   /// With one thread, malloc takes no lock (glibc 2.27 on), so that the program counters count, and the
   /// return addresses of threads that are elsewhere in libc: in a system call or a copy that malloc
-  /// makes.
+  /// makes. `arenas` are those that an earlier look found.
   ///
   /// - Throws: the reader's faults other than `unmapped`.
   package static func isQuiet(
-    _ instance: MallocInstance, threads: [ThreadState], reader: any MemoryReader
+    _ instance: MallocInstance, arenas: [RemoteAddress], threads: [ThreadState],
+    reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
     if try !threadsInside(instance, threads: threads, reader: reader).isEmpty { return false }
-    var seen: Set<UInt64> = []
-    var address = instance.mainArena
-    repeat {
-      guard seen.insert(address.bits).inserted, seen.count < arenaLimit,
-        let bytes = try reader.bytes(at: address, count: instance.arenaLayout.byteCount)
-      else { break }
-      let arena = Arena(address: address, layout: instance.arenaLayout, bytes: bytes)
-      if arena.isLocked { return false }
-      address = arena.next
-    } while address != instance.mainArena
-    return true
+    let mutexes = try reader.gather(at: arenas, wordsEach: 1)
+    // The mutex is the first half of the first word.
+    return !arenas.indices.contains { (mutexes[$0, 0] ?? 0) & 0xffff_ffff != 0 }
   }
 
   /// The threads that are inside malloc, or in something that it has called.
@@ -56,7 +49,10 @@ extension HeapWalk {
   /// list.
   mutating func reportMovement(_ arenas: [Arena]) throws(ReadFault) {
     guard pacing?.stopsTarget != false else { return }
-    let inside = try Self.threadsInside(instance, threads: threads, reader: reader)
+    let inside =
+      progress.moment == 0
+      ? try Self.threadsInside(instance, threads: threads, reader: reader)
+      : threads.filter { instance.code?.contains($0.programCounter) == true }
     if !inside.isEmpty || arenas.contains(where: \.isLocked) { progress.busyMoments += 1 }
     // Of later stops, their number is told in the end.
     guard progress.moment == 0 else { return }

@@ -67,6 +67,7 @@ extension HeapWalk {
       try markThreadCaches(heads: arena.fastbinHeads)
       log.isMuted = false
     }
+    pacing.beginWork()
     scan.ground.isMoving = isLive || changeMoment > arenaMoment
     prepareFastbins()
   }

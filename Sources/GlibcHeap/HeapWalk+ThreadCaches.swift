@@ -48,11 +48,51 @@ private struct Tcache {
   }
 }
 
+/// What the thread caches were marked by. As long as all of it is as it was, so are they.
+struct CacheEvidence {
+  private let threads: [Int32]
+  private let pointers: [RemoteAddress]
+  private var pointerWords: GatheredWords?
+  private var structures: [RemoteAddress] = []
+  private var wordsEach = 1
+  private var contents: GatheredWords?
+
+  /// Makes it of the places that point to each thread's structure.
+  init(threads: [ThreadState], pointers: [RemoteAddress]) {
+    self.threads = threads.map(\.tid)
+    self.pointers = pointers
+  }
+
+  /// Keeps what the pointers and the structures hold now.
+  fileprivate mutating func add(
+    _ caches: [Tcache], reader: any MemoryReader
+  ) throws(ReadFault) {
+    guard let first = caches.first else { return }
+    structures = caches.map { RemoteAddress($0.address) }
+    wordsEach = first.layout.byteCount / 8
+    pointerWords = try reader.gather(at: pointers, wordsEach: 1)
+    contents = try reader.gather(at: structures, wordsEach: wordsEach)
+  }
+
+  /// Whether there are the same threads, with the same structures, that hold the same.
+  ///
+  /// A list that was changed and changed back, so that it begins and counts as before, is not noticed.
+  fileprivate func holds(
+    for threads: [ThreadState], reader: any MemoryReader
+  ) throws(ReadFault) -> Bool {
+    guard let pointerWords, let contents, threads.map(\.tid) == self.threads,
+      try reader.gather(at: pointers, wordsEach: 1) == pointerWords
+    else { return false }
+    return try reader.gather(at: structures, wordsEach: wordsEach) == contents
+  }
+}
+
 extension HeapWalk {
   /// Finds every thread's tcache and marks the cached chunks and the structures.
   ///
   /// It also decides how list links are stored. `heads` are the chunks that head the arenas' fastbins.
   mutating func markThreadCaches(heads: [UInt64]) throws(ReadFault) {
+    if let cacheEvidence, try cacheEvidence.holds(for: threads, reader: reader) { return }
     let caches = try threadCaches()
     linking = try decideLinking(
       tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 },
@@ -67,6 +107,7 @@ extension HeapWalk {
         .listDamage, at: duplicate &+ 16,
         "\(RemoteAddress(duplicate &+ 16)) is in more than one place of the tcaches")
     }
+    if pacing?.stopsTarget == true { try cacheEvidence?.add(caches, reader: reader) }
   }
 
   private mutating func threadCaches() throws(ReadFault) -> [Tcache] {
@@ -81,6 +122,7 @@ extension HeapWalk {
     let blocks = try reader.gather(
       at: threads.map { RemoteAddress($0.threadPointer.bits &+ distance) }, wordsEach: wordCount)
     let candidates = try candidates(in: blocks)
+    cacheEvidence = nil
     guard let word = bestWord(candidates) else {
       for thread in threads.indices where blocks[thread, 0] == nil {
         reportUnknown(thread, value: nil)
@@ -96,6 +138,11 @@ extension HeapWalk {
       if let value, value == 0 || instance.imageRange.contains(RemoteAddress(value)) { continue }
       reportUnknown(thread, value: value)
     }
+    cacheEvidence = CacheEvidence(
+      threads: threads,
+      pointers: threads.map {
+        RemoteAddress($0.threadPointer.bits &+ distance &+ 8 &* UInt64(word))
+      })
     // Threads cannot share a structure: of two that seem to, one is in the middle of its start.
     var seen: Set<UInt64> = []
     return caches.sorted { $0.key < $1.key }.map(\.value)

@@ -80,9 +80,8 @@ package struct HeapWalk: ~Copyable {
   var binLists: [BinLists] = []
   /// What is left of the lists of the present arena's fastbins, which were too long to follow in a stop.
   var longFastbins = FastbinLists()
-  /// The heads of the present arena's fastbins when they were last found to be too long; none if they
-  /// were not.
-  var longHeads: [UInt64] = []
+  /// What the thread caches were marked by, as it was in the stop before.
+  var cacheEvidence: CacheEvidence?
   /// Headers that are read many at once.
   var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
@@ -186,6 +185,7 @@ package struct HeapWalk: ~Copyable {
       hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
     let arenas = try walk.readRing()
     var hints = HeapHints()
+    hints.arenas = arenas.map(\.address)
     hints.heapBytes = arenas.reduce(parameters.mmappedBytes) { $0 &+ $1.systemBytes }
     try walk.locateMemory(of: arenas)
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
@@ -285,6 +285,8 @@ package struct HeapHints: Sendable {
   package var chunksSeen: UInt64 = 0
   package var bytesSeen: UInt64 = 0
   package var bytesCopied: UInt64 = 0
+  /// Where the arenas are.
+  package var arenas: [RemoteAddress] = []
   /// What the arenas and the mmapped chunks have from the kernel, in bytes.
   package var heapBytes: UInt64 = 0
 

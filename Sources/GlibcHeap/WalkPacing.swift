@@ -12,6 +12,10 @@ package protocol WalkPacing: AnyObject {
   /// Whether no more should be read before a call of `proceed`.
   var isDue: Bool { get }
 
+  /// Says that what every stop needs has been read, so that the stop's own part begins: it is to get
+  /// some time even if the first took all.
+  func beginWork()
+
   /// Lets the target run on, until `proceed` stops it again.
   func letRun()
 

@@ -28,6 +28,8 @@ package struct Finding: Hashable, Sendable {
     case limitReached = "limit_reached"
     /// More than one malloc, or one that may not be the program's, is in the process.
     case allocator = "allocator"
+    /// Something about the clone whose memory was read that could not be had as it should be.
+    case clone = "clone"
   }
 
   /// Which rule it is about.
@@ -53,7 +55,7 @@ package struct Finding: Hashable, Sendable {
     case .chainBreak, .listDamage, .unreadable, .swapped, .arenaDamage, .threadUnknown,
       .threadNotStopped, .mmapMismatch, .limitReached:
       true
-    case .inTransit, .moved, .allocator:
+    case .inTransit, .moved, .allocator, .clone:
       false
     }
   }

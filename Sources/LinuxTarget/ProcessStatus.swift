@@ -62,6 +62,8 @@ package struct ProcessStatus: Hashable, Sendable {
   package var hasNoNewPrivileges: Bool?
   /// Its memory, all nil for what has none: a thread of the kernel, or a process that has ended.
   package var memory: MemoryFigures
+  /// The signals that wait for it or for its process, bit 0 being signal 1.
+  package var pendingSignals: UInt64
 
   /// Reads the text, nil if one of the fields that every kernel writes is missing.
   package init?(parsing text: String) {
@@ -107,6 +109,7 @@ package struct ProcessStatus: Hashable, Sendable {
     memory = MemoryFigures(
       resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), file: bytes("RssFile"),
       swapped: bytes("VmSwap"), pageTables: bytes("VmPTE"))
+    pendingSignals = (number("SigPnd", radix: 16) ?? 0) | (number("ShdPnd", radix: 16) ?? 0)
   }
 
   /// Whether it has ended.
@@ -148,6 +151,10 @@ package struct MemoryFigures: Hashable, Sendable {
 package struct ProcessStat: Hashable, Sendable {
   /// The letter of its state.
   package var state: Character
+  /// Its parent.
+  package var parent: Int32
+  /// The signal that tells its parent of its end, 0 for none, nil if the kernel does not tell.
+  package var exitSignal: Int32?
   /// Whether it is a thread of the kernel.
   package var isKernelThread: Bool
   /// When it started, in clock ticks since the machine did: with its id its identity.
@@ -164,10 +171,12 @@ package struct ProcessStat: Hashable, Sendable {
     func field(_ number: Int) -> UInt64? {
       fields.indices.contains(number - 3) ? UInt64(fields[number - 3]) : nil
     }
-    guard let state = fields.first?.first, let flags = field(9), let start = field(22) else {
-      return nil
-    }
+    guard let state = fields.first?.first, let flags = field(9), let start = field(22),
+      let parent = field(4).flatMap({ Int32(exactly: $0) })
+    else { return nil }
     self.state = state
+    self.parent = parent
+    exitSignal = field(38).flatMap { Int32(exactly: $0) }
     // PF_KTHREAD of include/linux/sched.h, unchanged since Linux 2.6.17.
     isKernelThread = flags & 0x0020_0000 != 0
     startTime = start

@@ -73,6 +73,7 @@ extension TextPage {
     case .mmapMismatch: "mmapped chunks differ from glibc's count"
     case .limitReached: "limit reached"
     case .allocator: "allocator"
+    case .clone: "clone"
     }
   }
 }

@@ -15,13 +15,14 @@ package struct StopBudget: Hashable, Sendable {
 
   /// The part of a pause that is planned for; the rest is for what nobody plans: another process or
   /// virtual machine that takes the processor away.
-  private static let plannedShare = 0.6
-  /// The part that work must get even where stopping the threads alone has used up the planned one.
+  private static let plannedShare = 0.75
+  /// The part that work gets at least where stopping the threads, and what every stop has to read, have
+  /// used up the planned one.
   private static let leastShare = 0.25
 
   /// The moment at which work in a stop should end, of `CLOCK_MONOTONIC` in nanoseconds.
   ///
-  /// The stop `began` at a moment, `now` all threads have stopped, and letting them go took `release`
+  /// The stop `began` at a moment, its own work begins `now`, and letting the threads go took `release`
   /// the last time.
   func workEnd(began: Int64, now: Int64, release: Int64) -> Int64 {
     guard let longestPause else { return .max }

@@ -17,6 +17,8 @@ package final class StopSequence {
   private let process: LinuxProcess
   private let budget: StopBudget
   private var window: StopWindow?
+  /// When the present stop began, of `CLOCK_MONOTONIC` in nanoseconds.
+  private var began: Int64 = 0
   /// When work in the present stop should end, of `CLOCK_MONOTONIC` in nanoseconds.
   private var workEnd: Int64 = .max
   /// How long the target must run before it is stopped again, and since when it does.
@@ -49,6 +51,11 @@ package final class StopSequence {
 
   /// Whether work in the present stop should end.
   package var isDue: Bool { cpt_now() >= workEnd }
+
+  /// Says that what every stop needs is done, so that the stop's own work begins now.
+  package func beginWork() {
+    workEnd = budget.workEnd(began: began, now: cpt_now(), release: lastRelease)
+  }
 
   /// Stops the process, after it has run as long as the budget has it, and returns its threads.
   ///
@@ -101,7 +108,8 @@ package final class StopSequence {
     // While the process stands still nobody else should have our processor, if we may say so.
     if mayHurry, budget.longestPause != nil { mayHurry = cpt_hurry(1) == 0 }
     stops += 1
-    workEnd = budget.workEnd(began: next.began, now: cpt_now(), release: lastRelease)
+    began = next.began
+    beginWork()
     let threads = next.threads
     if stops == 1 {
       stoppingTime = next.length

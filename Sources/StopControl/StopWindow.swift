@@ -45,7 +45,8 @@ package struct StopWindow: ~Copyable {
   /// Whether new threads kept appearing until we gave up looking for more.
   package let isUnsettled: Bool
 
-  private var stopper: ThreadStopper
+  /// The threads themselves, for those who run a system call in one of them.
+  var stopper: ThreadStopper
   private let execGuard: ExecGuard
   /// When it began, of `CLOCK_MONOTONIC` in nanoseconds.
   let began: Int64
@@ -127,6 +128,13 @@ package struct StopWindow: ~Copyable {
   /// Lets all threads run on and returns how long the target was stopped.
   package consuming func end() -> Duration {
     .nanoseconds(stopper.release() - began)
+  }
+
+  /// Lets all threads run on and returns how long the target was stopped, and whether all are let go:
+  /// waits for those that have not stopped yet at most `grace` nanoseconds.
+  consuming func end(grace: Int64) -> (length: Duration, isReleased: Bool) {
+    let length = Duration.nanoseconds(stopper.release(grace: grace) - began)
+    return (length, stopper.isReleased)
   }
 
   /// Stops the attached threads and those that appear until they have stopped; returns whether new

@@ -30,12 +30,27 @@ struct ThreadStopper: ~Copyable {
     var phase = Phase.running
     /// The signal that it was about to receive when it stopped: it must get it when it is let go.
     var signal: Int32 = 0
+    /// Whether job control has stopped its process.
+    var isStoppedByJobControl = false
+
+    /// Takes down why it stopped.
+    mutating func note(_ stop: cpt_stop) {
+      // At an event's stop (that of PTRACE_INTERRUPT, or a group-stop, which the kernel itself
+      // resumes after detaching) no signal is under way.
+      signal = stop.event == 0 ? stop.signal : 0
+      isStoppedByJobControl =
+        stop.event == Int32(cpt_event_stop) && stop.signal != SIGTRAP
+    }
   }
 
   /// How long a release waits for threads that can be let go only when they stop.
   static let releaseGrace: Int64 = 20_000_000
-  /// How often the processor is given away before sleeping instead.
-  private static let yieldLimit = 200
+  /// How long threads are waited for before they are looked at again, in nanoseconds, if no SIGCHLD
+  /// says that one has stopped. Looking all the time, or giving the processor away in between, would
+  /// take it from the very threads that need it to stop, or leave it to others for milliseconds.
+  private static let patience: Int64 = 50_000
+  /// How many looks in a row without news make the first thread's end worth a look.
+  private static let idleLimit = 20
 
   let pid: Int32
   /// The threads in the order in which they were found.
@@ -70,7 +85,8 @@ struct ThreadStopper: ~Copyable {
   deinit {
     // A deinitialiser may not change its own value.
     var remaining = tracees
-    _ = Self.release(&remaining, ownLeader: isOurChild ? pid : nil)
+    _ = Self.release(
+      &remaining, ownLeader: isOurChild ? pid : nil, grace: Self.releaseGrace)
   }
 
   /// Attaches to every thread of the process that is not ours yet, and returns how many those were.
@@ -83,22 +99,36 @@ struct ThreadStopper: ~Copyable {
     }
     var added = 0
     for index in 0..<count where !known.contains(listed[index]) {
-      let tid = listed[index]
-      let result = cpt_seize(tid)
-      switch -result {
-      case 0:
-        known.insert(tid)
-        tracees.append(Tracee(tid: tid))
-        added += 1
-      case ESRCH:
-        continue
-      case EPERM where hasEnded(tid):
-        continue
-      default:
-        throw .attachRefused(pid: pid, tid: tid, errno: -result)
-      }
+      if try attach(to: listed[index]) { added += 1 }
     }
     return added
+  }
+
+  /// Attaches to one thread and returns whether it was there.
+  mutating func attach(to tid: Int32) throws(StopError) -> Bool {
+    let result = cpt_seize(tid)
+    switch -result {
+    case 0:
+      known.insert(tid)
+      tracees.append(Tracee(tid: tid))
+      return true
+    case ESRCH:
+      return false
+    case EPERM where hasEnded(tid):
+      return false
+    default:
+      throw .attachRefused(pid: pid, tid: tid, errno: -result)
+    }
+  }
+
+  /// Notes how thread number `index`, which was run in between, has stopped again; nil if it has been
+  /// killed, and so is to be waited for.
+  mutating func note(_ stop: cpt_stop?, of index: Int) {
+    if let stop {
+      tracees[index].note(stop)
+    } else {
+      tracees[index].phase = .stopping
+    }
   }
 
   /// Asks all threads from number `first` on to stop.
@@ -134,15 +164,19 @@ struct ThreadStopper: ~Copyable {
       if signal != 0 { throw .interrupted(signal: signal) }
       if cpt_now() >= deadline { return }
       idle = hasProgressed ? 0 : idle + 1
-      if idle == Self.yieldLimit { dropEndedLeader() }
-      cpt_pause(idle < Self.yieldLimit ? 0 : 20_000)
+      if idle == Self.idleLimit { dropEndedLeader() }
+      cpt_await_child_signal(Self.patience)
     }
   }
 
-  /// Lets all threads go and returns when the last that was stopped went.
-  mutating func release() -> Int64 {
-    Self.release(&tracees, ownLeader: isOurChild ? pid : nil)
+  /// Lets all threads go and returns when the last that was stopped went; waits for those that have
+  /// not stopped yet at most `grace` nanoseconds.
+  mutating func release(grace: Int64 = ThreadStopper.releaseGrace) -> Int64 {
+    Self.release(&tracees, ownLeader: isOurChild ? pid : nil, grace: grace)
   }
+
+  /// Whether all threads have been let go.
+  var isReleased: Bool { tracees.allSatisfy { $0.phase == .gone } }
 
   /// The letter of a thread's state, nil if it is not there any more.
   func state(of tid: Int32) -> Character? {
@@ -180,15 +214,15 @@ struct ThreadStopper: ~Copyable {
       break
     case 1:
       tracee.phase = .stopped
-      // At an event's stop (that of PTRACE_INTERRUPT, or a group-stop, which the kernel itself
-      // resumes after detaching) no signal is under way.
-      tracee.signal = stop.event == 0 ? stop.signal : 0
+      tracee.note(stop)
     default:
       tracee.phase = .gone
     }
   }
 
-  private static func release(_ tracees: inout [Tracee], ownLeader: Int32?) -> Int64 {
+  private static func release(
+    _ tracees: inout [Tracee], ownLeader: Int32?, grace: Int64
+  ) -> Int64 {
     for index in tracees.indices where tracees[index].phase == .stopped {
       detach(&tracees[index])
     }
@@ -207,8 +241,8 @@ struct ThreadStopper: ~Copyable {
         if tracees[index].phase != .gone { remaining += 1 }
       }
       let now = cpt_now()
-      if remaining == 0 || now - end >= releaseGrace { return end }
-      cpt_pause(now - end < 200_000 ? 0 : 50_000)
+      if remaining == 0 || now - end >= grace { return end }
+      cpt_await_child_signal(Self.patience)
     }
   }
 

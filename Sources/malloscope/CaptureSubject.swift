@@ -50,7 +50,7 @@ struct CaptureSubject {
     let longestPause = isPaced ? request.longestPause : nil
     let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
-      process, target.instance, reader: reader,
+      process, target.instance, arenas: hints.arenas, reader: reader,
       budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
@@ -127,6 +127,55 @@ struct CaptureSubject {
   // MARK: Fork
 
   private func captureFork() throws(Failure) -> CapturedHeap {
-    throw Failure(code: .unsupported, fact: "fork is not there yet")
+    let clone: ProcessClone
+    do throws(CloneError) {
+      clone = try ProcessClone(of: process, keeper: .malloscope, room: CloneRoom(for: process))
+    } catch {
+      throw Failure(error, process: process)
+    }
+    let (heap, copiedBytes) = try read(clone: clone.pid, threads: clone.threads)
+    var findings = clone.findings
+    let threadCount = clone.threadCount
+    let earlier = clone.earlierStops
+    var stops = earlier
+    stops.append(clone.firstStop)
+    switch Self.lastStop(of: clone) {
+    case .success(let stop): stops.append(stop)
+    case .failure(let error): findings.append(Finding(.clone, at: nil, error.fact))
+    }
+    return CapturedHeap(
+      heap: heap, findings: findings, threadCount: threadCount,
+      facts: CaptureFacts(
+        mode: .fork, consistency: .atomic, stops: stops.count, longestStop: stops.max() ?? .zero,
+        totalStop: stops.reduce(.zero, +), elapsed: .zero, copiedBytes: copiedBytes,
+        retries: earlier.count))
+  }
+
+  /// Ends `clone` and returns how long the target was stopped for that.
+  private static func lastStop(of clone: consuming ProcessClone) -> Result<Duration, CloneError> {
+    do throws(CloneError) {
+      return .success(try clone.end())
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// Reads the heap of the clone `pid`, which has these `threads`.
+  private func read(
+    clone pid: Int32, threads: [ThreadState]
+  ) throws(Failure) -> (CollectedHeap, copiedBytes: UInt64) {
+    let copy = try targetFailure(process) { () throws(TargetError) in
+      try LinuxProcess.inspect(pid, proc: process.proc)
+    }
+    let mappings = try targetFailure(copy) { () throws(TargetError) in try copy.mappings() }
+    let reader = LiveMemoryReader(copy)
+    // What is swapped out is brought back for the clone alone.
+    reader.readsSwapped = true
+    let heap = try readFailure(process) { () throws(ReadFault) in
+      try HeapWalk.collect(
+        of: target.instance, reader: reader, mappings: mappings, threads: threads,
+        options: options, hints: hints, buffers: WalkBuffers())
+    }
+    return (heap, reader.copiedBytes)
   }
 }

@@ -11,6 +11,8 @@ enum Malloscope {
     // and a target that we had stopped would wait with it.
     _ = cpt_reset_fatal_signals()
     _ = cpt_catch_interrupts()
+    // Before there is a second thread: stops are waited for by it.
+    _ = cpt_hold_child_signal()
     occupyStandardDescriptors()
     do {
       var command = try MalloscopeCommand.parseAsRoot(nil)
@@ -64,7 +66,7 @@ struct MalloscopeCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       HistogramCommand.self, ChunksCommand.self, ArenasCommand.self, DemoCommand.self,
-      DemoTargetCommand.self,
+      DemoTargetCommand.self, CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)
 }

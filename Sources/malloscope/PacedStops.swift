@@ -17,6 +17,7 @@ final class PacedStops: WalkPacing {
 
   private let process: LinuxProcess
   private let instance: MallocInstance
+  private let arenas: [RemoteAddress]
   private let reader: LiveMemoryReader
   /// The stops.
   let sequence: StopSequence
@@ -29,14 +30,19 @@ final class PacedStops: WalkPacing {
   var isDue: Bool { isPaced && sequence.isDue }
 
   init(
-    _ process: LinuxProcess, _ instance: MallocInstance, reader: LiveMemoryReader,
-    budget: StopBudget
+    _ process: LinuxProcess, _ instance: MallocInstance, arenas: [RemoteAddress],
+    reader: LiveMemoryReader, budget: StopBudget
   ) {
     self.process = process
     self.instance = instance
+    self.arenas = arenas
     self.reader = reader
     sequence = StopSequence(process, budget: budget)
     isPaced = budget.longestPause != nil
+  }
+
+  func beginWork() {
+    sequence.beginWork()
   }
 
   func letRun() {
@@ -44,11 +50,11 @@ final class PacedStops: WalkPacing {
   }
 
   func proceed() throws(ReadFault) -> [ThreadState] {
-    let (instance, reader) = (instance, reader)
+    let (instance, arenas, reader) = (instance, arenas, reader)
     let retriesBefore = sequence.retries
     do throws(StopFault<ReadFault>) {
       let threads = try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
-        try HeapWalk.isQuiet(instance, threads: threads, reader: reader)
+        try HeapWalk.isQuiet(instance, arenas: arenas, threads: threads, reader: reader)
       }
       let isHopeless = sequence.retries - retriesBefore >= attempts - 1
       attempts = isHopeless ? 1 : Self.laterAttempts
@@ -80,6 +86,8 @@ final class LivePacing: WalkPacing {
   init(_ process: LinuxProcess) {
     self.process = process
   }
+
+  func beginWork() {}
 
   func letRun() {}
 

@@ -5,90 +5,128 @@ import TestKit
 
 /// Something that could not be measured.
 enum MeasuringError: Error {
-  /// The tool or gdb did not do its work.
+  /// The tool or a debugger did not do its work.
   case failed(program: String, Ending, standardError: String)
   /// The tool's document lacks a figure.
   case noFigure(key: String, document: String)
-  /// A figure contradicts what the target says of itself.
-  case wrong(what: String, found: Double, expected: Double)
 }
 
-/// A running scenario.
+/// A running scenario, with a heartbeat.
 struct BenchmarkTarget {
   /// The process.
   let program: TargetProgram
-  /// How many blocks it holds.
-  let blockCount: UInt64
-  /// Where its heap lies.
-  let heap: Range<UInt64>
+  /// Whether its heartbeat runs ahead of other programs' threads.
+  let heartbeatIsRealTime: Bool
+  /// How many blocks it holds and their usable bytes; nil if it does not say.
+  let held: MallocInfo.Amount?
+  private let blocksInFlight: UInt64
+
+  /// What libc itself may hold: blocks for its streams and threads.
+  private static let libcBlocks: UInt64 = 16
+  private static let libcBytes: UInt64 = 16 << 10
+  /// More than a block in flight has.
+  private static let bytesInFlight: UInt64 = 1 << 10
 
   /// Starts the scenario and waits until its heap is built.
   ///
   /// - Throws: `TestKitError`.
-  init(scenario: String, withHeartbeat: Bool) throws(TestKitError) {
-    program = try TargetProgram(scenario: scenario, withHeartbeat ? ["--heartbeat"] : [])
+  init(_ scenario: [String], blocksInFlight: UInt64 = 0) throws(TestKitError) {
+    program = try TargetProgram(
+      scenario: scenario[0], ["--heartbeat"] + scenario.dropFirst())
     // Line by line, since what we have resident here would count as the tool's.
     let deadline = Deadline(in: TargetProgram.patience)
-    var held: UInt64?
+    var held: MallocInfo.Amount?
+    var isRealTime = false
     while true {
       let line = try program.process.readLine(by: deadline, waitingFor: "ready")
       if line.hasPrefix("ready ") { break }
-      let words = line.split(separator: " ")
-      if words.first == "held", words.count == 3 { held = UInt64(words[1]) }
+      if line == "heartbeat real-time" { isRealTime = true }
+      guard line.hasPrefix("held ") else { continue }
+      let numbers = line.split(separator: " ").compactMap { UInt64($0) }
+      if numbers.count == 2 { held = MallocInfo.Amount(count: numbers[0], bytes: numbers[1]) }
     }
-    guard let held else {
-      throw .malformed(what: "a scenario that does not say what it holds", text: scenario)
-    }
-    blockCount = held
-    heap = try Self.heap(of: program.pid)
+    self.held = held
+    heartbeatIsRealTime = isRealTime
+    self.blocksInFlight = blocksInFlight
   }
 
-  private static func heap(of pid: pid_t) throws(TestKitError) -> Range<UInt64> {
-    let maps = String(decoding: try contents(ofFile: "/proc/\(pid)/maps"), as: UTF8.self)
-    for line in maps.split(separator: "\n") where line.hasSuffix("[heap]") {
-      let bounds = line.prefix { $0 != " " }.split(separator: "-")
-        .compactMap { UInt64($0, radix: 16) }
-      if bounds.count == 2, bounds[0] < bounds[1] { return bounds[0]..<bounds[1] }
-    }
-    throw .malformed(what: "maps without a heap", text: maps)
+  /// The bytes of the chunks that the blocks held are in: each has a word in front.
+  var heldChunkBytes: UInt64 { held.map { $0.bytes + 8 * $0.count } ?? 0 }
+
+  /// How many blocks may be seen in use.
+  var truthfulCount: ClosedRange<Double> {
+    truth(held?.count ?? 0, inFlight: blocksInFlight, libc: Self.libcBlocks)
   }
 
-  /// Starts a server that copies `byteCount` bytes of the heap.
+  /// How many bytes in use the chunks seen may have.
+  var truthfulBytes: ClosedRange<Double> {
+    truth(heldChunkBytes, inFlight: blocksInFlight * Self.bytesInFlight, libc: Self.libcBytes)
+  }
+
+  private func truth(_ held: UInt64, inFlight: UInt64, libc: UInt64) -> ClosedRange<Double> {
+    Double(held) - Double(inFlight)...Double(held + inFlight + libc)
+  }
+
+  /// Where its arenas lie: the break's area, and writable memory that begins where the heaps of
+  /// other threads' arenas do.
+  private func arenas() throws(TestKitError) -> [Range<UInt64>] {
+    let heapAlignment: UInt64 = 64 << 20
+    let maps = String(decoding: try contents(ofFile: "/proc/\(program.pid)/maps"), as: UTF8.self)
+    let ranges = maps.split(separator: "\n").compactMap { line -> Range<UInt64>? in
+      let fields = line.split(separator: " ")
+      let bounds = fields[0].split(separator: "-").compactMap { UInt64($0, radix: 16) }
+      guard bounds.count == 2, bounds[0] < bounds[1] else { return nil }
+      let isThreads = bounds[0] % heapAlignment == 0 && fields.count == 5 && fields[1] == "rw-p"
+      return isThreads || line.hasSuffix("[heap]") ? bounds[0]..<bounds[1] : nil
+    }
+    if ranges.isEmpty { throw .malformed(what: "maps without a heap", text: maps) }
+    return ranges
+  }
+
+  /// Starts a server that copies from the arenas into a buffer of `byteCount` bytes.
   ///
   /// - Throws: `TestKitError`.
   func copyServer(byteCount: UInt64) throws(TestKitError) -> TargetProgram {
-    let arguments = [
-      CopyServer.verb, "\(program.pid)", "\(heap.lowerBound)", "\(heap.count)", "\(byteCount)",
-    ]
+    var arguments = [CopyServer.verb, "\(program.pid)", "\(byteCount)"]
+    for range in try arenas() { arguments += ["\(range.lowerBound)", "\(range.count)"] }
     let server = try TargetProgram(ChildProcess.Launch("/proc/self/exe", arguments))
     try server.waitReady()
     return server
+  }
+
+  /// How long the kernel takes to clone the process, in milliseconds.
+  ///
+  /// - Throws: `TestKitError`.
+  func bareClone() throws(TestKitError) -> Double {
+    try program.process.write("clone\n")
+    return try milliseconds(after: "clone_us ")
   }
 
   /// The longest time, in milliseconds, for which the heartbeat did not run while `body` did.
   ///
   /// - Throws: `TestKitError`, and what `body` throws.
   func gap(during body: () throws -> Void) throws -> Double {
-    _ = try program.ask()
+    _ = try gap()
     try body()
-    let answer = try program.ask()
-    guard answer.hasPrefix("gap_us "), let microseconds = Double(answer.dropFirst(7)) else {
-      throw TestKitError.malformed(what: "the heartbeat's answer", text: answer)
-    }
-    return microseconds / 1000
+    return try gap()
   }
-}
 
-extension TargetProgram {
-  /// Asks a copy server, and returns the milliseconds and the number of chunks.
-  ///
-  /// - Throws: `TestKitError`.
-  func copy(_ question: CopyServer.Question) throws(TestKitError) -> (Double, chunks: Double) {
-    let answer = try ask(question.rawValue)
-    let numbers = answer.split(separator: " ").compactMap { Double($0) }
-    guard numbers.count == 2 else {
-      throw .malformed(what: "a copy server's answer", text: answer)
+  /// The same since it was last asked.
+  private func gap() throws(TestKitError) -> Double {
+    try program.process.write("\n")
+    return try milliseconds(after: "gap_us ")
+  }
+
+  /// The number in microseconds behind `name` on the next line that begins with it.
+  private func milliseconds(after name: String) throws(TestKitError) -> Double {
+    let deadline = Deadline(in: TargetProgram.patience)
+    while true {
+      let line = try program.process.readLine(by: deadline, waitingFor: name)
+      guard line.hasPrefix(name) else { continue }
+      guard let microseconds = Double(line.dropFirst(name.count)) else {
+        throw .malformed(what: "the target's answer", text: line)
+      }
+      return microseconds / 1000
     }
-    return (numbers[0] / 1_000_000, numbers[1])
   }
 }

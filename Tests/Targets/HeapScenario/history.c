@@ -69,3 +69,20 @@ void history_fill(struct ledger *ledger, struct dice *dice, size_t low, size_t h
     ledger->blocks[index] = no_memory_check(malloc(size), "malloc");
   }
 }
+
+// One hole for every HOLE_EVERY blocks in all, so that just the live ones are left.
+enum { HOLE_EVERY = 33 };
+
+struct ledger *history_ledger_for(size_t live) {
+  return ledger_open(live + live / (HOLE_EVERY - 1));
+}
+
+void history_fill_with_holes(struct ledger *ledger, struct dice *dice, size_t low, size_t high) {
+  history_fill(ledger, dice, low, high);
+  // Apart from each other, so that they do not become one.
+  for (size_t hole = 0; hole < ledger->capacity / HOLE_EVERY; hole++) {
+    void **slot = &ledger->blocks[hole * HOLE_EVERY + 7];
+    free(*slot);
+    *slot = NULL;
+  }
+}

@@ -26,6 +26,8 @@ static const struct {
     {"churn", scenario_churn},
     {"million", scenario_million},
     {"small10", scenario_small10},
+    {"gib", scenario_gib},
+    {"mib-chunks", scenario_mib_chunks},
     {"signals", scenario_signals},
     {"sleepers", scenario_sleepers},
     {"spawner", scenario_spawner},

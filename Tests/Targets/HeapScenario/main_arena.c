@@ -35,17 +35,9 @@ void scenario_small10(struct arguments arguments) {
 // million [LIVE]: LIVE live chunks of 170 bytes on average, another 3 % freed between them.
 void scenario_million(struct arguments arguments) {
   oracle_prepare();
-  size_t live = argument_number(arguments, 0, 1000000);
-  size_t freed = live * 3 / 97;
   struct dice dice = dice_seeded(170);
-  struct ledger *ledger = ledger_open(live + freed);
-  history_fill(ledger, &dice, 1, 310);
-  for (size_t index = 0; index < freed; index++) {
-    size_t slot = index * 33 + 7;
-    if (slot >= ledger->capacity) fail("too few blocks to free every 33rd");
-    free(ledger->blocks[slot]);
-    ledger->blocks[slot] = NULL;
-  }
+  struct ledger *ledger = history_ledger_for(argument_number(arguments, 0, 1000000));
+  history_fill_with_holes(ledger, &dice, 1, 310);
   oracle_print(false);
   wait_until_closed(NULL);
 }

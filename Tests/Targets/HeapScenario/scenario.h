@@ -45,6 +45,9 @@ void history_random(struct ledger *ledger, struct dice *dice, size_t operations)
 // Leaves blocks in every kind of bin: tcache, fastbins, unsorted, small and large.
 void history_populate_bins(struct ledger *ledger, struct dice *dice);
 void history_fill(struct ledger *ledger, struct dice *dice, size_t low, size_t high);
+// A ledger for `live` blocks and about 3 % more, which history_fill_with_holes frees again.
+struct ledger *history_ledger_for(size_t live);
+void history_fill_with_holes(struct ledger *ledger, struct dice *dice, size_t low, size_t high);
 
 // oracle.c: what glibc says about itself, taken into static memory.
 // Opens the stream that the figures go to; the only allocation that the oracle ever makes.
@@ -53,14 +56,25 @@ void oracle_prepare(void);
 void oracle_print(bool with_blocks);
 
 // waiting.c
-// Prints `ready PID`, then calls `on_line` for every line on standard input until it is closed; with
-// nothing to call and no heartbeat, such a line is answered with `here`.
+// Prints `ready PID`, then answers every line on standard input until it is closed: `clone` with how
+// long a clone of this process takes, any other by calling `on_line` and reporting the heartbeat's
+// gap; with nothing to call and no heartbeat, with `here`.
 void wait_until_closed(void (*on_line)(void));
 void announce_ready(void);
-// Starts the thread that watches for gaps in its own running; see --heartbeat.
-void heartbeat_start(void);
+// Nanoseconds of CLOCK_MONOTONIC.
+uint64_t now_ns(void);
 void start_thread(pthread_t *thread, void *(*body)(void *), void *argument);
 _Noreturn void fail(const char *what);
+
+// heartbeat.c
+// Starts the thread that watches for gaps in its own running; see --heartbeat. Prints whether it
+// runs ahead of other programs' threads (`heartbeat real-time`) or not (`heartbeat normal`).
+void heartbeat_start(void);
+bool heartbeat_runs(void);
+// Forgets the gaps so far.
+void heartbeat_reset(void);
+// Prints the longest gap since the last report.
+void heartbeat_report(void);
 
 // The arguments of a scenario that follow its name.
 struct arguments {
@@ -91,6 +105,10 @@ void scenario_threads(struct arguments arguments);
 void scenario_two_heaps(struct arguments arguments);
 void scenario_everything(struct arguments arguments);
 void scenario_churn(struct arguments arguments);
+
+// large.c
+void scenario_gib(struct arguments arguments);
+void scenario_mib_chunks(struct arguments arguments);
 
 // damage.c
 void scenario_damaged(struct arguments arguments);

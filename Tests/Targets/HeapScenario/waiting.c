@@ -1,16 +1,12 @@
-// Saying ready, waiting for the test, and the thread that notices when the process was stopped.
+// Saying ready, waiting for the test, and answering its questions.
 #include "scenario.h"
 
 #include <errno.h>
-#include <sched.h>
-#include <stdatomic.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-static bool heartbeat_runs;
-static _Atomic uint64_t longest_gap_ns;
-static _Atomic uint64_t beats;
 
 void fail(const char *what) {
   static const char prefix[] = "HeapScenario: failed: ";
@@ -24,38 +20,10 @@ void start_thread(pthread_t *thread, void *(*body)(void *), void *argument) {
   if (pthread_create(thread, NULL, body, argument) != 0) fail("pthread_create");
 }
 
-static uint64_t now_ns(void) {
+uint64_t now_ns(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-// Reads the clock without pause, so that any gap is one in which the thread did not run.
-static void *heartbeat_body(void *argument) {
-  uint64_t last = now_ns();
-  for (;;) {
-    uint64_t now = now_ns();
-    uint64_t gap = now - last;
-    last = now;
-    if (gap > atomic_load_explicit(&longest_gap_ns, memory_order_relaxed))
-      atomic_store_explicit(&longest_gap_ns, gap, memory_order_relaxed);
-    atomic_fetch_add_explicit(&beats, 1, memory_order_release);
-  }
-  return argument;
-}
-
-void heartbeat_start(void) {
-  pthread_t thread;
-  start_thread(&thread, heartbeat_body, NULL);
-  heartbeat_runs = true;
-}
-
-// Prints the longest gap since the last report.
-static void heartbeat_report(void) {
-  // After a stop this thread may run before the other has seen how long it was.
-  uint64_t seen = atomic_load_explicit(&beats, memory_order_acquire);
-  while (atomic_load_explicit(&beats, memory_order_acquire) < seen + 2) sched_yield();
-  put_line("gap_us", atomic_exchange(&longest_gap_ns, 0) / 1000);
 }
 
 void announce_ready(void) {
@@ -63,23 +31,53 @@ void announce_ready(void) {
   put_flush();
 }
 
+// Prints how long the kernel takes to clone us without sharing any memory, and nothing else: no exit
+// signal, and a child that ends at once.
+static void report_clone(void) {
+  uint64_t begin = now_ns();
+  long child = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
+  if (child == 0) _exit(0);
+  uint64_t end = now_ns();
+  if (child < 0) fail("clone");
+  // Such a child is waited for only when asked for.
+  while (waitpid((pid_t)child, NULL, __WALL) < 0)
+    if (errno != EINTR) fail("waitpid of a clone");
+  put_line("clone_us", (end - begin) / 1000);
+}
+
+static void answer(const char *question, void (*on_line)(void)) {
+  if (strcmp(question, "clone") == 0) {
+    report_clone();
+  } else {
+    if (on_line != NULL) on_line();
+    if (heartbeat_runs()) heartbeat_report();
+    // Every line gets an answer, so that a test can tell that we run.
+    if (on_line == NULL && !heartbeat_runs()) put_text("here\n");
+  }
+  put_flush();
+}
+
 void wait_until_closed(void (*on_line)(void)) {
+  char line[64];
+  size_t length = 0;
   announce_ready();
-  atomic_store(&longest_gap_ns, 0);
+  heartbeat_reset();
   for (;;) {
     char input[512];
     ssize_t count = read(STDIN_FILENO, input, sizeof input);
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) break;
     for (ssize_t index = 0; index < count; index++) {
-      if (input[index] != '\n') continue;
-      if (on_line != NULL) on_line();
-      if (heartbeat_runs) heartbeat_report();
-      // Every line gets an answer, so that a test can tell that we run.
-      if (on_line == NULL && !heartbeat_runs) put_text("here\n");
-      put_flush();
+      if (input[index] != '\n') {
+        // What is longer is no question that we know.
+        if (length < sizeof line - 1) line[length++] = input[index];
+        continue;
+      }
+      line[length] = 0;
+      length = 0;
+      answer(line, on_line);
     }
   }
-  if (heartbeat_runs) heartbeat_report();
+  if (heartbeat_runs()) heartbeat_report();
   put_flush();
 }
