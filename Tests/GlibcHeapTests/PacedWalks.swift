@@ -71,6 +71,8 @@ final class TestPacing: WalkPacing {
     return questions >= patience
   }
 
+  func beginWork() {}
+
   func letRun() {
     if !isRunning { change(stops) }
     isRunning = true
