@@ -24,6 +24,7 @@ extension HeapWalk {
     }
     longFastbins = FastbinLists()
     scan.fastbinCandidates = []
+    fastbinMoment = nil
   }
 
   /// Where the lists of the present arena begin.
@@ -42,50 +43,54 @@ extension HeapWalk {
     // An arena's next heap can lie before the one that this stop began with.
     let candidates = scan.fastbinCandidates.sorted { $0.address < $1.address }
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
-    var isTaken = [Bool](repeating: false, count: candidates.count)
+    if fastbinMoment.map({ $0 < changeMoment }) ?? true { try followFastbins(candidates) }
+    // The counted ones are kept, too: lists of other stops may lead through them.
+    var room = max(0, ChainScan.fastbinCandidateLimit - longFastbins.candidates.count)
+    for var candidate in candidates {
+      candidate.isCounted = fastbinMembers[candidate.address] == candidate.size
+      if candidate.isCounted { scan.countAsFastbin(candidate, sizes: &sizes) }
+      guard room > 0 else { continue }
+      room -= 1
+      longFastbins.candidates.append(candidate)
+    }
+  }
+
+  /// Follows the present arena's fastbins, through what this stop has shown as far as they lead there.
+  ///
+  /// In the next stops, too, what was found is right as long as the arena has not changed: reading the
+  /// links costs more than all else that such a stop does.
+  private mutating func followFastbins(_ candidates: [FastbinCandidate]) throws(ReadFault) {
+    fastbinMembers.removeAll(keepingCapacity: true)
+    fastbinMoment = progress.moment
     var lists = fastbinHeads
-    // Of an arena that nobody changes, all stops together show what one would show.
-    let isStill = progress.moment > arenaMoment && changeMoment < progress.moment
-    if isStill { for index in lists.indices { follow(&lists[index], candidates, &isTaken) } }
-    for _ in 0..<(isStill ? 0 : Self.remoteSteps) where !lists.isEmpty {
-      for index in lists.indices { follow(&lists[index], candidates, &isTaken) }
+    for _ in 0..<Self.remoteSteps where !lists.isEmpty {
+      for index in lists.indices { follow(&lists[index], candidates) }
       lists.removeAll { !data.canHoldUserPointer($0.chunk) }
       if lists.isEmpty { break }
       let words = try reader.gather(
         at: lists.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 2)
       for index in lists.indices {
-        guard let field = words[index, 0], let stored = words[index, 1],
-          field & ~7 == lists[index].size
-        else {
-          lists[index].chunk = 0
-          continue
-        }
-        lists[index].chunk = linking.next(stored: stored, field: lists[index].chunk &+ 16)
+        let (chunk, size) = (lists[index].chunk, lists[index].size)
+        lists[index].chunk = 0
+        guard let field = words[index, 0], let stored = words[index, 1], field & ~7 == size,
+          fastbinMembers.updateValue(size, forKey: chunk) == nil
+        else { continue }
+        lists[index].chunk = linking.next(stored: stored, field: chunk &+ 16)
       }
-    }
-    for (index, candidate) in candidates.enumerated() where isTaken[index] {
-      scan.countAsFastbin(candidate, sizes: &sizes)
     }
     lists.removeAll { !data.canHoldUserPointer($0.chunk) }
     longFastbins.heads += lists
-    // The counted ones, too: lists of other stops may lead through them.
-    let room = max(0, ChainScan.fastbinCandidateLimit - longFastbins.candidates.count)
-    for index in candidates.indices.prefix(room) {
-      longFastbins.candidates.append(candidates[index])
-      longFastbins.candidates[longFastbins.candidates.count - 1].isCounted = isTaken[index]
-    }
   }
 
   /// Follows a list through what this stop has shown, and leaves it at the first chunk outside.
-  private func follow(
-    _ list: inout FastbinHead, _ candidates: [FastbinCandidate], _ isTaken: inout [Bool]
-  ) {
+  private mutating func follow(_ list: inout FastbinHead, _ candidates: [FastbinCandidate]) {
     while let index = candidates.index(of: list.chunk, by: { $0.address }) {
-      guard !isTaken[index], candidates[index].size == list.size else {
+      guard candidates[index].size == list.size,
+        fastbinMembers.updateValue(list.size, forKey: list.chunk) == nil
+      else {
         list.chunk = 0
         return
       }
-      isTaken[index] = true
       list.chunk = candidates[index].next
     }
   }

@@ -82,6 +82,10 @@ package struct HeapWalk: ~Copyable {
   var longFastbins = FastbinLists()
   /// What the thread caches were marked by, as it was in the stop before.
   var cacheEvidence: CacheEvidence?
+  /// The chunks of the present arena's fastbins by their address, with their sizes, as far as they were
+  /// followed, and in which moment that was; nil if they were not.
+  var fastbinMembers: [UInt64: UInt64] = [:]
+  var fastbinMoment: Int?
   /// Headers that are read many at once.
   var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.

@@ -353,6 +353,43 @@ struct ChangingHeapTests {
     }
   }
 
+  @Test(
+    "what was in a fastbin in its stop counts so, also if the lists stood still and are gone later",
+    arguments: GlibcShape.classes.filter(\.hasFastbins))
+  func changedFastbins(shape: GlibcShape) throws {
+    for seed in 0..<4 as Range<UInt64> {
+      for stop in 2...7 {
+        var plan = SyntheticPlan(shape: shape, seed: seed)
+        plan.longestSegment = 0x40_0000
+        plan.hazards = []
+        let before = SyntheticHeap(plan)
+        var after = before
+        let arena = before.arenas[0].address
+        let fastbins = try #require(shape.arenaFields.fastbins)
+        after.memory.store(words: [UInt64](repeating: 0, count: 10), at: arena + fastbins)
+        var reached: UInt64?
+        let paced = try pacedWalk(before) { number, process in
+          guard number == stop, before.segments[0].range.contains(RemoteAddress(process.windowEnd))
+          else { return }
+          reached = process.windowEnd
+          process.become(after)
+        }
+        guard let reached else { continue }
+        let pending = before.arenaChunks.last { $0.address + 32 <= reached }?.address ?? 0
+        let expected = before.chunks.map { chunk in
+          var chunk = chunk
+          let isLater = chunk.userAddress.bits - 16 >= pending
+          if chunk.state == .fastbin, isLater { chunk.state = .inUse }
+          return chunk
+        }
+        let wrong = chunkDisagreements(found: paced.snapshot.chunks, expected: expected)
+        #expect(wrong.isEmpty, "\(plan), stop \(stop): \(wrong.prefix(4))")
+        #expect(histogramContradictions(in: paced.snapshot).isEmpty)
+        #expect(!paced.snapshot.isIncomplete)
+      }
+    }
+  }
+
   // MARK: Mmapped chunks
 
   /// `heap` without its mmapped chunk `index`.
