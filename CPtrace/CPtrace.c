@@ -264,6 +264,11 @@ int cpt_make_event(void) { return (int)value_or_errno(eventfd(0, EFD_CLOEXEC)); 
 
 int cpt_raise_event(int fd) { return (int)value_or_errno(eventfd_write(fd, 1)); }
 
+void cpt_wait_event(int fd) {
+  eventfd_t value;
+  eventfd_read(fd, &value);
+}
+
 int64_t cpt_now(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);

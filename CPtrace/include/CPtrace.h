@@ -120,6 +120,9 @@ int64_t cpt_list_numbers(int fd, int32_t *numbers, size_t capacity);
 int cpt_make_event(void);
 int cpt_raise_event(int fd);
 
+// Waits until the event is raised, and takes it back.
+void cpt_wait_event(int fd);
+
 // Nanoseconds of clock_gettime(2)'s CLOCK_MONOTONIC.
 int64_t cpt_now(void);
 

@@ -28,8 +28,6 @@ struct FastbinCandidate: BitwiseCopyable {
   var size: UInt64
   /// The chunk that its decoded link leads to, 0 at a list's end.
   var next: UInt64
-  /// Whether it was counted as cached already.
-  var isCounted = false
 }
 
 /// A walk along one segment's chunks, and what it has counted in one arena so far.

@@ -89,9 +89,7 @@ package struct CollectedHeap: Sendable {
           break
         }
         isTaken[index] = true
-        if !candidates[index].isCounted {
-          countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
-        }
+        countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
         address = candidates[index].next
       }
     }

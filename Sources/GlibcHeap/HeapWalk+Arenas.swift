@@ -75,7 +75,7 @@ extension HeapWalk {
     } else {
       try walkHeaps(&summary)
     }
-    if !isArenaOfOneMoment { try settleFastbins() }
+    if isArenaOfOneMoment { try followIfTooMany() } else { leaveFastbins() }
     summary.systemBytes = arena.systemBytes
     summary.attachedThreads = arena.attachedThreads
     summary.isLocked = arena.isLocked
@@ -126,7 +126,9 @@ extension HeapWalk {
     noteLock()
     if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
-    if let pacing { data = DataRanges(try pacing.mappings()) }
+    if let pacing, arena.systemBytes != before.systemBytes {
+      data = DataRanges(try pacing.mappings())
+    }
     if arena.address != instance.mainArena {
       heaps[arena.address] = try findHeaps(of: arena)
     }

@@ -53,15 +53,11 @@ extension HeapWalk {
   /// Lets the target run, stops it again, and reads anew what every part of the walk needs.
   mutating func nextMoment() throws(ReadFault) {
     guard let pacing else { return }
-    try settleFastbins()
-    threads = try pacing.proceed()
-    progress.moment += 1
-    window.forget()
-    probe.forget()
-    farHeaders.forget()
-    try refreshArena()
+    leaveFastbins()
+    try stopAgain(pacing)
     if pacing.stopsTarget {
       try reportMovement([arena])
+      try enterFastbins()
       // What is not known of the threads was said of the first stop.
       log.isMuted = true
       try markThreadCaches(heads: arena.fastbinHeads)
@@ -70,6 +66,16 @@ extension HeapWalk {
     pacing.beginWork()
     scan.ground.isMoving = isLive || changeMoment > arenaMoment
     prepareFastbins()
+  }
+
+  /// Lets the target run, stops it again, and reads the present arena anew.
+  mutating func stopAgain(_ pacing: any WalkPacing) throws(ReadFault) {
+    threads = try pacing.proceed()
+    progress.moment += 1
+    window.forget()
+    probe.forget()
+    farHeaders.forget()
+    try refreshArena()
   }
 
   /// Takes over what has changed of a segment.

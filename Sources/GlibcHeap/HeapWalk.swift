@@ -78,14 +78,12 @@ package struct HeapWalk: ~Copyable {
   var trialMetSwapped = false
   /// The bins of arenas whose links do not agree with what was walked.
   var binLists: [BinLists] = []
-  /// What is left of the lists of the present arena's fastbins, which were too long to follow in a stop.
-  var longFastbins = FastbinLists()
+  /// The chunks in the present arena's fastbins, if it is read in more than one stop.
+  var fastbinSets: FastbinSets?
+  /// Where its fastbins have begun, of a target that runs.
+  var liveHeads: [FastbinHead] = []
   /// What the thread caches were marked by, as it was in the stop before.
   var cacheEvidence: CacheEvidence?
-  /// The chunks of the present arena's fastbins by their address, with their sizes, as far as they were
-  /// followed, and in which moment that was; nil if they were not.
-  var fastbinMembers: [UInt64: UInt64] = [:]
-  var fastbinMoment: Int?
   /// Headers that are read many at once.
   var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
@@ -128,6 +126,10 @@ package struct HeapWalk: ~Copyable {
     window.pageSize = max(4096, options.pageSize)
     probe.pageSize = window.pageSize
     marks = Marks([], duplicates: &duplicateMarks)
+    if pacing != nil {
+      // Room that is not touched costs nothing; growing a large array in a stop would.
+      scan.freeChunks.reserveCapacity(ChainScan.freeChunkLimit)
+    }
   }
 
   /// Walks the heap of `instance` and returns what it holds.
@@ -192,6 +194,13 @@ package struct HeapWalk: ~Copyable {
     hints.arenas = arenas.map(\.address)
     hints.heapBytes = arenas.reduce(parameters.mmappedBytes) { $0 &+ $1.systemBytes }
     try walk.locateMemory(of: arenas)
+    hints.memory = walk.heaps.values.flatMap { $0.map(\.range) }
+    if let start = walk.mainStart {
+      walk.arena = arenas[0]
+      hints.memory.append(
+        AddressRange(
+          RemoteAddress(start), RemoteAddress(max(start, walk.breakLimit(from: start)))))
+    }
     if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
       walk.arena = main
       hints.mainSegments = try walk.searchMainSegments(missing: main.systemBytes)
@@ -271,7 +280,7 @@ package struct WalkBuffers: ~Copyable {
 
   /// Allocates it: about a MiB. At most `largestRead` bytes are read at once.
   package init(largestRead: Int = Self.largestRead) {
-    window = Window(capacity: min(largestRead, Self.largestRead))
+    window = Window(capacity: min(largestRead, Self.largestRead), readsAhead: true)
   }
 }
 
@@ -289,6 +298,8 @@ package struct HeapHints: Sendable {
   package var chunksSeen: UInt64 = 0
   package var bytesSeen: UInt64 = 0
   package var bytesCopied: UInt64 = 0
+  /// The memory of the arenas, but for segments of the main arena that are mappings.
+  package var memory: [AddressRange] = []
   /// Where the arenas are.
   package var arenas: [RemoteAddress] = []
   /// What the arenas and the mmapped chunks have from the kernel, in bytes.

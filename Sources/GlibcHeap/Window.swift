@@ -9,10 +9,21 @@ import RemoteMemory
 /// chunks are read in large pieces and the inside of large chunks is not read at all.
 struct Window: ~Copyable {
   private static let smallest = 4 << 10
+  private static let largestPage = 64 << 10
 
   /// The target's page size in bytes.
   var pageSize: UInt64 = 4096
+  /// The bytes, and room for those that are read ahead.
   private var buffer: PageBuffer
+  private var second: PageBuffer
+  /// How much is read at once at most.
+  private let capacity: Int
+  /// Whether it may have others read for it.
+  private let readsAhead: Bool
+  /// What is reading ahead, from which address on and how many bytes.
+  private var ahead: (any ReadAhead)?
+  private var aheadStart: UInt64 = 0
+  private var aheadLength = 0
   private var nextLength: Int
   /// Whether the next move goes on where the window was before it forgot its bytes.
   private var continues = false
@@ -23,11 +34,20 @@ struct Window: ~Copyable {
   /// How many bytes are valid.
   private(set) var count = 0
 
-  /// Makes an empty window that holds at most `capacity` bytes.
-  init(capacity: Int) {
+  /// Makes an empty window that holds at most `capacity` bytes, and a page.
+  ///
+  /// If it `readsAhead`, it has the reader read on another thread, which only one window may.
+  init(capacity: Int, readsAhead: Bool = false) {
     // A header with its links can cross a page's end, and pages can be of 64 KiB.
-    buffer = PageBuffer(byteCount: max(capacity, 128 << 10))
+    self.capacity = max(capacity, 128 << 10)
+    self.readsAhead = readsAhead
+    buffer = PageBuffer(byteCount: self.capacity + Self.largestPage)
+    second = PageBuffer(byteCount: readsAhead ? self.capacity + Self.largestPage : 1)
     nextLength = Self.smallest
+  }
+
+  deinit {
+    ahead?.cancel()
   }
 
   /// The valid bytes.
@@ -50,10 +70,14 @@ struct Window: ~Copyable {
   mutating func move(
     to address: UInt64, holding byteCount: UInt64, limit: UInt64, reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
+    if takeAhead(address, byteCount) {
+      beginAhead(limit: limit, reader)
+      return true
+    }
     let end = base &+ UInt64(count)
     let isSequential = count > 0 && address <= end &+ pageSize && address >= base
     nextLength =
-      isSequential || continues ? min(nextLength * 4, buffer.byteCount) : Self.smallest
+      isSequential || continues ? min(nextLength * 4, capacity) : Self.smallest
     continues = false
     base = address & ~(pageSize &- 1)
     count = 0
@@ -63,18 +87,78 @@ struct Window: ~Copyable {
     let asked = max(UInt64(nextLength), needed)
     let wanted = resident(min(asked, limit &- base), reader)
     guard wanted > 0 else { return false }
+    count = try fill(Int(wanted), reader)
+    if nextLength == capacity, UInt64(count) == asked { beginAhead(limit: limit, reader) }
+    return holds(address, byteCount)
+  }
+
+  /// Reads `wanted` bytes from `base` on, and returns how many could be.
+  private mutating func fill(_ wanted: Int, _ reader: any MemoryReader) throws(ReadFault) -> Int {
+    if readsAhead, wanted >= capacity, let helper = reader.readAhead {
+      helper.begin(at: RemoteAddress(base), count: wanted, into: &buffer, offset: 0)
+      let read = helper.finish()
+      if read == wanted { return read }
+    }
     do {
-      count = try buffer.fill(Int(wanted), from: RemoteAddress(base), of: reader)
+      return try buffer.fill(wanted, from: RemoteAddress(base), of: reader)
     } catch .unmapped {
+      return 0
+    }
+  }
+
+  // MARK: Reading ahead
+
+  /// Has what follows the window's bytes read on another thread, if there is one for that.
+  private mutating func beginAhead(limit: UInt64, _ reader: any MemoryReader) {
+    let start = base &+ UInt64(count)
+    guard readsAhead, start & (pageSize &- 1) == 0, start < limit, let ahead = reader.readAhead
+    else { return }
+    let room = min(UInt64(capacity), (limit &- start) & ~(pageSize &- 1))
+    let pages = Int(room / pageSize)
+    guard pages > 0 else { return }
+    let prefix = reader.residentPrefix(
+      from: RemoteAddress(start), count: pages, pageSize: pageSize)
+    let length = Int(pageSize) * (prefix?.count ?? pages)
+    guard length > 0 else { return }
+    // A page is left before it, for a chunk that begins on the one page and ends on the next.
+    ahead.begin(
+      at: RemoteAddress(start), count: length, into: &second, offset: Int(pageSize))
+    self.ahead = ahead
+    aheadStart = start
+    aheadLength = length
+  }
+
+  /// Moves the window to what was read ahead, if `byteCount` bytes from `address` on are there.
+  private mutating func takeAhead(_ address: UInt64, _ byteCount: UInt64) -> Bool {
+    guard let ahead else { return false }
+    let start = aheadStart &- pageSize
+    let isWanted =
+      count >= Int(pageSize) && address >= start
+      && address &- start &+ byteCount <= pageSize &+ UInt64(aheadLength)
+    guard isWanted else {
+      cancelAhead()
       return false
     }
-    return holds(address, byteCount)
+    let read = ahead.finish()
+    self.ahead = nil
+    guard address &- start &+ byteCount <= pageSize &+ UInt64(read) else { return false }
+    second.copy(Int(pageSize), from: buffer, at: count - Int(pageSize))
+    swap(&buffer, &second)
+    base = start
+    count = Int(pageSize) + read
+    swappedPage = nil
+    return true
+  }
+
+  private mutating func cancelAhead() {
+    ahead?.cancel()
+    ahead = nil
   }
 
   /// How many of `byteCount` bytes from `base` on lie before a page that was never touched, or that is
   /// swapped out: reading such a page would enter it into the target's page tables, or bring it back.
   private mutating func resident(_ byteCount: UInt64, _ reader: any MemoryReader) -> UInt64 {
-    let bounded = min(byteCount, UInt64(buffer.byteCount))
+    let bounded = min(byteCount, UInt64(capacity))
     let pages = Int(clamping: (bounded &+ pageSize &- 1) / pageSize)
     guard
       let prefix = reader.residentPrefix(
@@ -114,6 +198,7 @@ struct Window: ~Copyable {
 
   /// Forgets the bytes: they are of a moment that has passed.
   mutating func forget() {
+    cancelAhead()
     count = 0
     swappedPage = nil
   }

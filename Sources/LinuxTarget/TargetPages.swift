@@ -24,6 +24,10 @@ struct TargetPages: ~Copyable {
   ///
   /// While it has none, reading needs no look at the page map.
   private(set) var hasSwapped: Bool
+  /// Memory of which all pages were seen to be there, ascending.
+  private var resident: [AddressRange] = []
+  /// How many pieces of such memory are remembered: a MiB of them.
+  private static let residentLimit = 1 << 16
 
   init(pid: Int32, proc: ProcFileSystem) {
     file = unsafe cpt_open(proc.path(pid, "pagemap"))
@@ -67,10 +71,65 @@ struct TargetPages: ~Copyable {
     return states
   }
 
+  /// See `LiveMemoryReader.rememberResident`.
+  mutating func rememberResident(_ ranges: [AddressRange], pageSize: UInt64) {
+    resident = []
+    guard !usesSwap, pageSize > 0 else { return }
+    for range in ranges.sorted(by: { $0.lowerBound < $1.lowerBound }) {
+      var place = range.lowerBound.alignedDown(to: pageSize)
+      while place < range.upperBound, resident.count < Self.residentLimit {
+        let left = (range.upperBound.bits &- place.bits) / pageSize
+        let count = max(1, min(Self.block, Int(clamping: left)))
+        guard read(from: place, count: count, pageSize: pageSize) else { return }
+        noteResident(from: place, count: count, pageSize: pageSize)
+        guard let next = place.advanced(by: UInt64(count) &* pageSize) else { return }
+        place = next
+      }
+    }
+  }
+
+  /// Appends what of `count` pages is in memory, joined with what was before.
+  private mutating func noteResident(from address: RemoteAddress, count: Int, pageSize: UInt64) {
+    var index = 0
+    while index < count {
+      guard entries[index] & PageMap.present != 0 else {
+        index += 1
+        continue
+      }
+      let first = index
+      while index < count, entries[index] & PageMap.present != 0 { index += 1 }
+      let start = RemoteAddress(address.bits &+ UInt64(first) &* pageSize)
+      let run = AddressRange(start, byteCount: UInt64(index - first) &* pageSize)
+      if let last = resident.last, last.upperBound == run.lowerBound {
+        resident[resident.count - 1] = AddressRange(last.lowerBound, run.upperBound)
+      } else if resident.count < Self.residentLimit {
+        resident.append(run)
+      }
+    }
+  }
+
+  /// Whether the pages from `address` to `end` are among those that are remembered.
+  private func isRemembered(from address: RemoteAddress, to end: UInt64) -> Bool {
+    var low = 0
+    var high = resident.count
+    while low < high {
+      let middle = (low + high) / 2
+      if resident[middle].lowerBound <= address { low = middle + 1 } else { high = middle }
+    }
+    return low > 0 && resident[low - 1].contains(address)
+      && resident[low - 1].upperBound.bits >= end
+  }
+
   /// How many pages are in memory up to the first that is not, nil if that cannot be told.
   mutating func residentPrefix(
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> ResidentPrefix? {
+    if !resident.isEmpty {
+      let (end, overflow) = address.bits.addingReportingOverflow(UInt64(count) &* pageSize)
+      if !overflow, isRemembered(from: address, to: end) {
+        return ResidentPrefix(count: count, next: nil)
+      }
+    }
     guard read(from: address, count: count, pageSize: pageSize) else { return nil }
     var index = 0
     while index < count {

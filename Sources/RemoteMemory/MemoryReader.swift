@@ -30,6 +30,9 @@ package protocol MemoryReader {
   /// - Throws: the faults other than `unmapped`: a place that cannot be read is a result.
   func gather(at addresses: [RemoteAddress], wordsEach: Int) throws(ReadFault) -> GatheredWords
 
+  /// What reads on another thread, nil if nothing does.
+  var readAhead: (any ReadAhead)? { get }
+
   /// The states of `count` pages of `pageSize` bytes from `address` on, nil if they cannot be told.
   ///
   /// Who searches through memory asks first: see `PageState` for what reading does.
@@ -40,6 +43,11 @@ package protocol MemoryReader {
   func residentPrefix(
     from address: RemoteAddress, count: Int, pageSize: UInt64
   ) -> ResidentPrefix?
+}
+
+extension MemoryReader {
+  /// None; a reader that can read on another thread replaces this.
+  package var readAhead: (any ReadAhead)? { nil }
 }
 
 /// Words read from many places at once.

@@ -41,6 +41,20 @@ package import HeapModel
     return unsafe _overrideLifetime(span, mutating: &self)
   }
 
+  /// Calls `body` with the memory of its first `count` bytes, at most all of them.
+  package mutating func withPrefix<Result>(
+    _ count: Int, _ body: (UnsafeMutableRawBufferPointer) -> Result
+  ) -> Result {
+    precondition(count >= 0 && count <= byteCount, "a prefix lies within the buffer")
+    return unsafe body(UnsafeMutableRawBufferPointer(start: base, count: count))
+  }
+
+  /// Copies `count` bytes of `other`, from its byte `offset` on, to its own beginning.
+  package mutating func copy(_ count: Int, from other: borrowing PageBuffer, at offset: Int) {
+    precondition(count <= byteCount && offset + count <= other.byteCount, "both hold as much")
+    unsafe base.copyMemory(from: other.base + offset, byteCount: count)
+  }
+
   /// Fills its first `count` bytes from `address` on and returns how many were filled.
   ///
   /// - Throws: as `MemoryReader.read`.

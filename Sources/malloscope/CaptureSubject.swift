@@ -52,6 +52,8 @@ struct CaptureSubject {
     let pacing = PacedStops(
       process, target.instance, arenas: hints.arenas, reader: reader,
       budget: StopBudget(longestPause: longestPause, stoppedShare: request.stoppedShare))
+    reader.rememberResident(hints.memory, pageSize: process.pageSize)
+    reader.startAssistant()
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
       let buffers = WalkBuffers(largestRead: largestRead)
