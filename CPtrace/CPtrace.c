@@ -72,27 +72,22 @@ int cpt_seize(int32_t tid) { return ptrace_result(ptrace(PTRACE_SEIZE, tid, NULL
 int cpt_interrupt(int32_t tid) { return ptrace_result(ptrace(PTRACE_INTERRUPT, tid, NULL, NULL)); }
 
 int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop) {
-  if (keep_exit) {
-    siginfo_t info = {.si_pid = 0};
-    if (waitid(P_PID, (id_t)tid, &info, WSTOPPED | WNOHANG | __WALL) < 0)
-      return errno == ECHILD ? 2 : -errno;
-    if (info.si_pid == 0)
-      return 0;
+  // Unread, the stop keeps the signal that is about to be delivered: the kernel takes that away with
+  // the status, and has nothing to deliver if we then end without letting the thread go.
+  const int wanted = WSTOPPED | (keep_exit ? 0 : WEXITED) | WNOHANG | __WALL;
+  siginfo_t info = {.si_pid = 0};
+  if (waitid(P_PID, (id_t)tid, &info, wanted | WNOWAIT) < 0)
+    return errno == ECHILD ? 2 : -errno;
+  if (info.si_pid == 0)
+    return 0;
+  if (info.si_code == CLD_TRAPPED || info.si_code == CLD_STOPPED) {
     stop->signal = info.si_status & 0xff;
     stop->event = info.si_status >> 8;
     return 1;
   }
-  int status = 0;
-  pid_t seen = waitpid(tid, &status, WNOHANG | __WALL);
-  if (seen < 0)
-    return errno == ECHILD ? 2 : -errno;
-  if (seen == 0)
-    return 0;
-  if (!WIFSTOPPED(status))
-    return 2;
-  stop->signal = WSTOPSIG(status);
-  stop->event = status >> 16;
-  return 1;
+  // What has ended stays so until it is waited for.
+  return waitid(P_PID, (id_t)tid, &info, WEXITED | WNOHANG | __WALL) < 0 && errno != ECHILD ? -errno
+                                                                                           : 2;
 }
 
 int cpt_hold_child_signal(void) {

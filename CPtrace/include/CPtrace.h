@@ -38,10 +38,11 @@ struct cpt_stop {
   int32_t event;
 };
 
-// Looks at one tracee without waiting. 0: nothing new. 1: it stopped, `stop` says why. 2: it is
-// gone. waitpid(2): __WALL, because threads are clone children; only `tid` is waited for, so that
-// no child of ours loses its status. With `keep_exit` a dead tracee is left for its parent, which
-// is us (waitid(2) without WEXITED).
+// Looks at one tracee without waiting. 0: nothing new. 1: it has stopped, `stop` says why, and says
+// so again until the thread runs. 2: it is gone. waitid(2): __WALL, because threads are clone
+// children; only `tid` is waited for, so that no child of ours loses its status. Stops are left
+// unread (WNOWAIT), so that a signal under way is delivered even if we end. With `keep_exit` a dead
+// tracee is left for its parent, which is us (without WEXITED).
 int cpt_wait(int32_t tid, int keep_exit, struct cpt_stop *stop);
 
 // Waits for a tracee that has ended, even one that another thread of ours attached to (waitid(2):

@@ -163,10 +163,18 @@ package struct CollectedHeap: Sendable {
     partial.arenas.firstIndex { $0.segments.contains { $0.contains(RemoteAddress(address)) } }
   }
 
+  /// Whether the arena at `place` has any chunk of `size` bytes that counts as in use: what is looked
+  /// at later in a target that runs may have been something else when it was counted.
+  private func hasInUse(_ size: UInt64, arena place: Int) -> Bool {
+    let inUse = partial.arenas[place].inUse
+    return sizes.inUse(size) > 0 && inUse.count > 0 && inUse.bytes >= size
+  }
+
   /// Counts a chunk that was counted as in use as a tcache structure; `place` is that of its arena.
   mutating func countAsStructure(
     _ chunk: UInt64, _ size: UInt64, arena place: Int
   ) {
+    guard hasInUse(size, arena: place) else { return }
     if keepsChunks { states[chunk] = .internal }
     partial.arenas[place].inUse.add(size: size, count: -1)
     partial.arenas[place].tcacheStructures.add(size: size)
@@ -177,6 +185,7 @@ package struct CollectedHeap: Sendable {
   mutating func countAsCached(
     _ chunk: UInt64, _ size: UInt64, _ state: ChunkState, arena place: Int
   ) {
+    guard hasInUse(size, arena: place) else { return }
     if keepsChunks { states[chunk] = state }
     partial.arenas[place].inUse.add(size: size, count: -1)
     partial.arenas[place].cached.add(size: size)

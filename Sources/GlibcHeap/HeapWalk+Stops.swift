@@ -39,10 +39,12 @@ extension HeapWalk {
     state.isTopSplitting = false
     state.address = from
     if let top = segment.top, from > top {
-      // What was walked behind it has become part of it.
+      // What was walked behind it has become part of it, and stays counted as what it was.
       summary.topAddress = RemoteAddress(top)
       summary.topBytes = segment.limit &- min(segment.limit, from)
-      if scan.ground.collectsChunks { scan.collect(top, size: segment.limit &- top, .top) }
+      if scan.ground.collectsChunks, summary.topBytes > 0 {
+        scan.collect(from, size: summary.topBytes, .top)
+      }
       return .top
     }
     return from >= segment.limit ? .limit : nil

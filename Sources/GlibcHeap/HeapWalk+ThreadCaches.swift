@@ -269,26 +269,46 @@ extension HeapWalk {
   /// the program and stays in use. Where cached chunks have a key, the walk has told them by that.
   mutating func findThreadCaches(for collected: inout CollectedHeap) throws(ReadFault) {
     let caches = try watchedCaches()
-    for cache in caches {
-      let chunk = cache.address &- 16
-      guard let place = collected.arena(containing: chunk) else { continue }
-      collected.countAsStructure(chunk, cache.chunkSize, arena: place)
+    var entries = caches.map { (chunk: $0.address &- 16, kind: Marks.Kind.structure) }
+    if hints.tcacheKey == 0 {
+      linking = try decideLinking(
+        tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
+      log.isMuted = true
+      try follow(caches, into: &entries)
+      log.isMuted = false
     }
-    guard hints.tcacheKey == 0 else { return }
-    linking = try decideLinking(
-      tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
-    var entries: [(chunk: UInt64, kind: Marks.Kind)] = []
-    log.isMuted = true
-    try follow(caches, into: &entries)
-    log.isMuted = false
     let fields = try reader.gather(
       at: entries.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 1)
+    let walked = sizesInUse(of: Set(entries.map(\.chunk)))
+    var seen: Set<UInt64> = []
     for (index, entry) in entries.enumerated() {
-      guard case .cached(let allowed) = entry.kind, let field = fields[index, 0],
-        allowed.contains(field & ~7), let place = collected.arena(containing: entry.chunk)
+      guard let field = fields[index, 0], let place = collected.arena(containing: entry.chunk)
       else { continue }
-      collected.countAsCached(entry.chunk, field & ~7, .tcache, arena: place)
+      let size = field & ~7
+      if let walked, walked[entry.chunk] != size { continue }
+      guard seen.insert(entry.chunk).inserted else { continue }
+      switch entry.kind {
+      case .structure: collected.countAsStructure(entry.chunk, size, arena: place)
+      case .cached(let allowed) where allowed.contains(size):
+        collected.countAsCached(entry.chunk, size, .tcache, arena: place)
+      case .cached: continue
+      }
     }
+    // The end of such a list looks like that of a fastbin.
+    for index in collected.fastbins.indices {
+      collected.fastbins[index].candidates.removeAll { seen.contains($0.address) }
+    }
+  }
+
+  /// With what sizes the walk has counted those of `chunks` that it found in use, nil if it kept none.
+  private func sizesInUse(of chunks: Set<UInt64>) -> [UInt64: UInt64]? {
+    guard options.collectsChunks else { return nil }
+    var sizes: [UInt64: UInt64] = [:]
+    for chunk in scan.chunks where chunk.state == .inUse {
+      let address = chunk.userAddress.bits &- 16
+      if chunks.contains(address) { sizes[address] = chunk.size }
+    }
+    return sizes
   }
 
   /// The word that glibc writes into every chunk that it puts into a tcache (2.34 on: a random one of

@@ -19,6 +19,11 @@ struct SizeTable {
   /// The other sizes.
   var large: [UInt64: SizeCounts] = [:]
 
+  /// How many chunks of one size count as in use.
+  func inUse(_ size: UInt64) -> Int {
+    size < Self.flatLimit ? flat[Int(size >> 4)].inUse : large[size]?.inUse ?? 0
+  }
+
   /// Changes the counts of one size.
   mutating func update(_ size: UInt64, _ change: (inout SizeCounts) -> Void) {
     if size < Self.flatLimit {

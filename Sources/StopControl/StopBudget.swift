@@ -31,7 +31,7 @@ package struct StopBudget: Hashable, Sendable {
   ///
   /// The stop `began` at a moment, its own work begins `now`, and letting the threads go took `release`
   /// the last time.
-  func workEnd(began: Int64, now: Int64, release: Int64) -> Int64 {
+  package func workEnd(began: Int64, now: Int64, release: Int64) -> Int64 {
     guard let longestPause else { return .max }
     let pause = Double(longestPause.wholeNanoseconds)
     let planned = began &+ Int64(pause * plannedShare) &- release
@@ -39,7 +39,7 @@ package struct StopBudget: Hashable, Sendable {
   }
 
   /// How long the target must run after a stop of `length`, both in nanoseconds.
-  func rest(after length: Int64) -> Int64 {
+  package func rest(after length: Int64) -> Int64 {
     Int64(Double(length) * (1 - stoppedShare) / stoppedShare)
   }
 }

@@ -199,7 +199,6 @@ struct GlibcDamageTests {
 /// in `snapshot` breaks that.
 func impossibilities(in snapshot: HeapSnapshot) -> [String] {
   var result: [String] = []
-  if !(0...1).contains(snapshot.coverage) { result.append("coverage \(snapshot.coverage)") }
   for summary in snapshot.arenas {
     let tallies = [
       summary.inUse, summary.free, summary.cached, summary.tcacheStructures,
@@ -225,6 +224,13 @@ func impossibilities(in snapshot: HeapSnapshot) -> [String] {
     first.range.upperBound > second.range.lowerBound
   }
   if let overlap { result.append("\(overlap.0) and \(overlap.1) overlap") }
+  return result + histogramContradictions(in: snapshot)
+}
+
+/// What in `snapshot` contradicts itself, whatever the memory was at whatever moment.
+func histogramContradictions(in snapshot: HeapSnapshot) -> [String] {
+  var result: [String] = []
+  if !(0...1).contains(snapshot.coverage) { result.append("coverage \(snapshot.coverage)") }
   let chunks = snapshot.chunks.reduce(into: [ChunkState: Int]()) { $0[$1.state, default: 0] += 1 }
   let counts = snapshot.sizes.reduce(into: SizeClass(size: 0)) {
     $0.inUse += $1.inUse

@@ -1,0 +1,52 @@
+// Heaps that are corrupted a little more in every stop: the walk always ends, within bounded work.
+
+import GlibcHeap
+import HeapModel
+import RemoteMemory
+import TestKit
+import Testing
+
+@Suite("Walks in many stops of heaps that are corrupted meanwhile")
+struct PacedFuzzTests {
+  static let seedCount: UInt64 = 60
+
+  @Test(
+    "whatever changes between two stops, the walk ends and counts nothing impossible",
+    arguments: GlibcShape.classes)
+  func corruption(shape: GlibcShape) throws {
+    let heaps = (0..<3 as Range<UInt64>).map { seed in
+      var plan = GlibcDamageTests.plan(shape: shape, seed: seed)
+      plan.hazards = [.foreignChains, .remnants, .resizedMappings]
+      if seed == 1 { plan.main = .contiguous(foreignGaps: [100, 0x2000]) }
+      if seed == 2 { plan.main = .moved(brkGaps: [24], segments: 1) }
+      return SyntheticHeap(plan)
+    }
+    var failures: [String] = []
+    var most = 0
+    for seed in 0..<Self.seedCount {
+      for stopsTarget in [true, false] {
+        let heap = heaps[Int(seed % 3)]
+        var changing = heap
+        var random = SyntheticRandom(seed: seed)
+        // From a word in every stop to dozens.
+        let count = 1 << random.index(6)
+        let paced = try pacedWalk(heap, stopsTarget: stopsTarget) { _, process in
+          if random.chance(70) { changing.corruptStructures(count, using: &random) }
+          if random.chance(40) { changing.corruptAtRandom(count, using: &random) }
+          // Back to where it was: what moves away may return.
+          if random.chance(15) { changing = heap }
+          process.become(changing)
+        }
+        most = max(most, paced.stops)
+        let found = histogramContradictions(in: paced.snapshot)
+        if !found.isEmpty {
+          failures.append("seed \(seed), stops \(stopsTarget): \(found.joined(separator: "; "))")
+        }
+      }
+    }
+    let some = failures.prefix(5).joined(separator: "\n")
+    #expect(failures.isEmpty, "\(failures.count) of \(2 * Self.seedCount) fail\n\(some)")
+    // Each stop shows a chunk; a segment of 64 KiB has at most 2,000.
+    #expect(most < 10_000, "\(most) stops")
+  }
+}
