@@ -210,10 +210,11 @@ extension HeapWalk {
         "the top chunk at \(RemoteAddress(address &+ 16)) reaches beyond the mapped memory")
     }
     if let field, field & ~7 != size {
-      // It lags behind while the segment grows or shrinks; what cannot be a size is damage.
+      // It lags behind while the segment grows or shrinks; what cannot be a size is damage. While the
+      // target runs it may be another chunk's by now.
       let isSize = field & 0b1110 == 0 && field & ~7 <= HeapInfoLayout.defaultHeapMaximum &+ size
       log.add(
-        isSize ? .inTransit : .arenaDamage, at: address &+ 16,
+        isSize || isLive ? .inTransit : .arenaDamage, at: address &+ 16,
         "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
     }
     if scan.ground.collectsChunks { scan.collect(address, size: size, .top) }

@@ -1,6 +1,6 @@
 // The process that clones the target and keeps the clone: what it does from start to end.
 //
-// It is a process of its own, in a session of its own and with all signals blocked, so that whatever
+// It is a process of its own, in a group of its own and with all signals blocked, so that whatever
 // happens to the tool, be it SIGKILL, finds nothing half done: the end of its standard input says that
 // the tool is done or dead, and then it cleans up. It is started before the target is stopped.
 

@@ -113,7 +113,11 @@ struct KeeperProcess: ~Copyable {
     while unsafe waitpid(pid, &status, 0) < 0, errno == EINTR {}
   }
 
-  /// Starts the program in a session of its own, deaf to signals, and returns its id or an errno.
+  /// Starts the program in a process group of its own, deaf to signals, and returns its id or an errno.
+  ///
+  /// Not in a session: the kernel schedules sessions against each other (sched(7), autogroup), and on a
+  /// busy machine one of two keepers then waited up to a minute for a processor, with the target
+  /// stopped.
   private static func spawn(
     _ program: KeeperProgram, _ further: [String], input: Int32, output: Int32
   ) -> (pid: Int32, errno: Int32) {
@@ -131,10 +135,10 @@ struct KeeperProcess: ~Copyable {
     unsafe sigfillset(&all)
     unsafe posix_spawnattr_setsigmask(&attributes, &all)
     unsafe posix_spawnattr_setsigdefault(&attributes, &all)
-    // POSIX_SPAWN_SETSID, which the Glibc module does not show.
-    let newSession: Int32 = 0x80
+    unsafe posix_spawnattr_setpgroup(&attributes, 0)
     unsafe posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | newSession))
+      &attributes,
+      Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP))
 
     let words = ["malloscope"] + program.arguments + further
     var pointers: [UnsafeMutablePointer<CChar>?] = unsafe words.map { unsafe strdup($0) } + [nil]
