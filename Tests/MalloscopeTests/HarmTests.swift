@@ -36,7 +36,7 @@ struct HarmTests {
     try program.waitReady()
     var killedInStop = 0
     for run in 0..<50 {
-      let tool = try start(["\(program.pid)"])
+      let tool = try start(["\(program.pid)", "--capture", "stop"])
       // Every other time anywhere in the run's beginning, else somewhere in the stop.
       if run % 2 == 1 { #expect(comes { isStopped(program, by: tool) }) }
       usleep(UInt32.random(in: 0..<30_000))
