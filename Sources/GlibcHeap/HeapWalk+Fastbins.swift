@@ -54,8 +54,10 @@ struct FastbinHead: Sendable {
 }
 
 extension HeapWalk {
-  /// How many chunks of a list are followed, each of which takes a system call: 50 ms in all.
-  private static var longestList: Int { 20_000 }
+  /// How many chunks of an arena's lists are followed and kept: 12 MiB.
+  ///
+  /// A round of one chunk of each list takes 2 to 3 us.
+  private static var followedChunks: Int { 200_000 }
 
   /// Keeps what is needed to follow the fastbins of the arena that was just walked, when the target
   /// runs on.
@@ -76,7 +78,9 @@ extension HeapWalk {
     lists.arena = summary.index
     lists.isBeingChanged = isArenaLocked && !isLive
     lists.isOfOneMoment = isArenaOfOneMoment
-    lists.isTold = if isLive, case .masked = linking { true } else { false }
+    // Lists of an arena that nobody has changed lead where they say.
+    let hasChanged = isLive && changeMoment > arenaMoment
+    lists.isTold = if hasChanged, case .masked = linking { true } else { false }
     lists.heads = liveHeads + fastbinHeads
     lists.candidates = scan.fastbinCandidates
     collected.fastbins.append(lists)
@@ -142,8 +146,10 @@ extension HeapWalk {
       }
     }
     var rounds = 0
-    while !cursors.isEmpty, rounds < Self.longestList {
+    var chunksLeft = Self.followedChunks
+    while !cursors.isEmpty, chunksLeft > 0 {
       rounds += 1
+      chunksLeft -= cursors.count
       // Deep in a list nothing changes, but by the end of all of it.
       if let pacing, pacing.isDue, rounds % 64 == 0 { try stopAgain(pacing) }
       let words = try reader.gather(

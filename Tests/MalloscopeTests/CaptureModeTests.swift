@@ -141,7 +141,7 @@ struct CaptureModeTests {
         "--max-pause has no meaning with --capture stop"
       ),
       (["--max-pause", "0"], "a pause is 0.1 to 60000 milliseconds"),
-      (["--max-pause", "-1"], "a pause is 0.1 to 60000 milliseconds"),
+      (["--max-pause=-1"], "a pause is 0.1 to 60000 milliseconds"),
       (["--max-pause", "60001"], "a pause is 0.1 to 60000 milliseconds"),
       (["--max-pause", "nan"], "a pause is 0.1 to 60000 milliseconds"),
       (["--max-pause", "inf"], "a pause is 0.1 to 60000 milliseconds"),

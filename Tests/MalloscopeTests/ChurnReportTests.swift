@@ -21,20 +21,18 @@ struct ChurnReportTests {
   }
 
   @Test(
-    "is within one chunk a thread of the truth but rarely, and hardly ever off by more than two",
+    "in one stop, is within one chunk a thread of the truth but rarely, and hardly ever off by two",
     arguments: [
-      (choice: .stop, threads: 4, blocks: 80_000, runs: 100),
-      (choice: .stop, threads: 1, blocks: 20_000, runs: 40),
-      (choice: .stop, threads: 8, blocks: 40_000, runs: 20),
-      (choice: .fork, threads: 4, blocks: 80_000, runs: 30),
-    ] as [(choice: CaptureChoice, threads: Int, blocks: Int, runs: Int)])
-  func countIsNearlyExact(choice: CaptureChoice, threads: Int, blocks: Int, runs: Int) throws {
+      (threads: 4, blocks: 80_000, runs: 100), (threads: 1, blocks: 20_000, runs: 40),
+      (threads: 8, blocks: 40_000, runs: 20),
+    ])
+  func countIsNearlyExact(threads: Int, blocks: Int, runs: Int) throws {
     let program = try TargetProgram(scenario: "churn", ["\(threads)", "\(blocks)"])
     let oracle = try program.waitForOracle()
     #expect(oracle.held?.count == UInt64(blocks))
     var tally = Tally()
     for number in 1...runs {
-      let run = try ToolRun(["\(program.pid)", "--json"] + choice.options)
+      let run = try ToolRun(["\(program.pid)", "--json", "--capture", "stop"])
       try judge(run, number: number, truth: blocks + threads, threads: threads, &tally)
     }
     let summary =
@@ -86,65 +84,45 @@ struct ChurnReportTests {
     }
   }
 
-  /// How a heap of 80,000 blocks that four threads replace all the time may be counted.
-  struct Rule: CustomTestStringConvertible {
-    var choice: CaptureChoice
-    var options: [String] = []
-    /// How far off most counts may be, and how far any.
-    var usual: Int
-    var most: Int
-
-    var testDescription: String { ([choice.rawValue] + options).joined(separator: " ") }
-  }
-
-  /// In an optimised build, slices are off by at most 100, and a look at the running target by 450; an
-  /// unoptimised one takes three times as long, in which more moves.
   @Test(
-    "in many stops or in none it is near the truth, and what was not certain is said",
+    "in other ways, is within 0.1 % of the truth but sometimes, says what moved, and never far off",
     arguments: [
-      Rule(choice: .auto, usual: 240, most: 800),
-      Rule(choice: .slices, options: ["--max-pause", "2"], usual: 240, most: 800),
-      Rule(choice: .live, usual: 800, most: 1600),
+      (mode: "auto", runs: 20, worst: 800), (mode: "slices", runs: 20, worst: 800),
+      (mode: "live", runs: 20, worst: 2400), (mode: "fork", runs: 10, worst: 40),
     ])
-  func countIsNear(rule: Rule) throws {
+  func countOfMovement(mode: String, runs: Int, worst: Int) throws {
     let program = try TargetProgram(scenario: "churn", ["4", "80000"])
     try program.waitReady()
-    let runs = 10
     var differences: [Int] = []
-    for _ in 1...runs {
-      let run = try ToolRun(
-        ["\(program.pid)", "--json", "--capture", rule.choice.rawValue] + rule.options)
-      // Movement is not damage.
-      #expect(run.exitCode == 0, "\(run.error) \(run.output.suffix(2000))")
+    for _ in 0..<runs {
+      let run = try ToolRun(["\(program.pid)", "--json", "--capture", mode])
+      #expect(run.exitCode == 0, "\(run.error)")
       let document = try HeapDocument(run.output)
-      differences.append(Int(document.totals.inUseChunks) - 80_004)
+      #expect(document.capture.mode == (mode == "auto" ? document.capture.mode : mode))
       #expect(document.coverage > 0.999)
-      let kinds = Set(document.findings.map(\.kind))
-      #expect(kinds.isSubset(of: ["in_transit", "moved"]), "\(document.findings)")
-      // All that is not of one moment is said to be so.
-      #expect(document.capture.consistency == (rule.choice == .live ? "live" : "sliced"))
-      #expect(!kinds.isEmpty)
-      #expect(rule.choice == .live || document.capture.stops > 3)
+      let difference = abs(Int(document.totals.inUseChunks) - 80_004)
+      differences.append(difference)
+      #expect(difference <= worst)
+      #expect(difference <= 80 || !document.findings.isEmpty)
     }
-    #expect(differences.count { abs($0) <= rule.usual } >= runs - 2, "\(differences)")
-    #expect(differences.allSatisfy { abs($0) <= rule.most }, "\(differences)")
+    // This is a debug build, whose slices are many; the benchmark has the figures of a release build.
+    let isNear = differences.sorted()[runs / 2] <= (mode == "live" ? 800 : 160)
+    #expect(isNear, "\(mode): \(differences.sorted())")
     #expect(try program.ask().hasPrefix("replaced "))
-    program.process.closeInput()
-    let rest = try program.process.readToEnd(by: Deadline(in: TargetProgram.patience))
-    #expect(rest.hasPrefix("held 80000 "))
+    #expect(try program.close() == .exit(0))
   }
 
   @Test("movement alone does not make a result incomplete", arguments: CaptureChoice.allCases)
   func movement(choice: CaptureChoice) throws {
     let program = try TargetProgram(scenario: "churn", ["4", "8000", "5000"])
     try program.waitReady()
-    var codes: [Int32?: Int] = [:]
-    let runs = choice == .stop ? 40 : 15
-    for _ in 0..<runs {
+    for _ in 0..<(choice == .stop ? 40 : 15) {
       let run = try ToolRun(["\(program.pid)", "--json"] + choice.options)
-      codes[run.exitCode, default: 0] += 1
-      #expect(run.exitCode == 0, "\(run.error) \(run.output.suffix(1500))")
+      #expect(run.exitCode == 0, "\(run.error)")
+      let damage = try HeapDocument(run.output).findings.filter {
+        !["in_transit", "moved"].contains($0.kind)
+      }
+      #expect(damage.map(\.detail) == [])
     }
-    #expect(codes == [0: runs])
   }
 }

@@ -40,11 +40,13 @@ struct HarmTests {
     var killedInStop = 0
     for run in 0..<50 {
       let tool = try start(["\(program.pid)"] + CaptureChoice.stop.options)
-      // Every other time anywhere in the run's beginning, else somewhere in the stop.
-      if run % 2 == 1 { #expect(comes { isStopped(program, by: tool) }) }
-      usleep(UInt32.random(in: 0..<30_000))
-      if isStopped(program, by: tool) { killedInStop += 1 }
-      tool.send(SIGKILL)
+      inFrontOfTheTool {
+        // Every other time anywhere in the run's beginning, else somewhere in the stop.
+        if run % 2 == 1 { #expect(comes { isStopped(program, by: tool) }) }
+        usleep(UInt32.random(in: 0..<30_000))
+        if isStopped(program, by: tool) { killedInStop += 1 }
+        tool.send(SIGKILL)
+      }
       _ = try tool.waitForEnd(by: Deadline(in: TargetProgram.patience))
       try expectFree(program, within: .seconds(1))
     }
@@ -85,8 +87,10 @@ struct HarmTests {
     try program.waitReady()
     let tool = try start(
       ["chunks", "\(program.pid)", "--format", "csv"] + CaptureChoice.stop.options)
-    #expect(comes { isStopped(program, by: tool) })
-    tool.send(signal)
+    inFrontOfTheTool {
+      #expect(comes { isStopped(program, by: tool) })
+      tool.send(signal)
+    }
     #expect(try tool.waitForEnd(by: Deadline(in: TargetProgram.patience)) == .exit(130))
     #expect(tool.standardError == "malloscope: interrupted; the target runs on\n")
     try expectFree(program, within: .seconds(1))
@@ -102,7 +106,9 @@ struct HarmTests {
       ["--capture", "fork"],
     ] {
       let tool = try start(["\(program.pid)"] + options)
-      if options.contains("slices") { #expect(comes { isStopped(program, by: tool) }) }
+      if options.contains("slices") {
+        inFrontOfTheTool { #expect(comes { isStopped(program, by: tool) }) }
+      }
       usleep(60_000)
       let sent = ContinuousClock.now
       tool.send(SIGINT)
@@ -130,8 +136,10 @@ struct HarmTests {
     launch.environment["SWIFT_BACKTRACE"] = "enable=yes,interactive=yes,timeout=30s"
     launch.environment["TERM"] = "xterm"
     let tool = try ChildProcess(launch)
-    #expect(comes { isStopped(program, by: tool) })
-    tool.send(signal)
+    inFrontOfTheTool {
+      #expect(comes { isStopped(program, by: tool) })
+      tool.send(signal)
+    }
     try expectFree(program, within: .seconds(1))
     #expect(try tool.waitForEnd(by: Deadline(in: TargetProgram.patience)) == .signal(signal))
   }
@@ -224,7 +232,7 @@ struct HarmTests {
       if code == 0 { #expect(document.coverage == 1) }
       #expect(status(program.pid, "TracerPid") == "0")
     }
-    #expect(codes[0, default: 0] + codes[2, default: 0] > 0, "\(codes)")
+    #expect(codes[0, default: 0] > 3, "\(codes)")
     #expect(try program.close() == .exit(0))
   }
 
@@ -245,6 +253,19 @@ struct HarmTests {
     launch.input = .file("/dev/null")
     launch.output = .capture
     return try ChildProcess(launch)
+  }
+
+  /// Runs `body` before all that the tool does: in a stop that takes precedence over everything else,
+  /// and may have threads on all processors.
+  private func inFrontOfTheTool(_ body: () -> Void) {
+    var urgent = sched_param(sched_priority: 2)
+    var ordinary = sched_param(sched_priority: 0)
+    // SCHED_RESET_ON_FORK, which the Glibc module does not show: not for our children.
+    let resetOnFork: Int32 = 0x4000_0000
+    // Who may not, the tool may not either.
+    _ = sched_setscheduler(0, SCHED_FIFO | resetOnFork, &urgent)
+    body()
+    _ = sched_setscheduler(0, SCHED_OTHER, &ordinary)
   }
 
   private func isStopped(_ program: TargetProgram, by tool: ChildProcess) -> Bool {

@@ -172,8 +172,8 @@ struct ScenarioReportTests {
     // Of four threads, one has ended.
     #expect(document.target.threads == 4)
     #expect(document.target.allocator == "glibc")
-    #expect(document.capture.mode == "stop")
-    #expect(document.capture.consistency == "atomic")
+    // One stop, if it fitted.
+    #expect(document.capture.mode == (document.capture.consistency == "atomic" ? "stop" : "slices"))
     #expect(document.capture.stops >= 1)
     #expect(document.capture.longestStopMs > 0)
     #expect(document.capture.totalStopMs >= document.capture.longestStopMs)

@@ -43,7 +43,7 @@ struct JSONReportTests {
     #expect(
       keys(document["capture"]) == [
         "mode", "consistency", "stops", "longest_stop_ms", "total_stop_ms", "elapsed_ms",
-        "copied_bytes",
+        "copied_bytes", "resynchronisations", "retries",
       ])
     #expect(
       keys(document["totals"]) == [
