@@ -28,6 +28,8 @@ struct FastbinCandidate: BitwiseCopyable {
   var size: UInt64
   /// The chunk that its decoded link leads to, 0 at a list's end.
   var next: UInt64
+  /// Whether it was counted as cached already.
+  var isCounted = false
 }
 
 /// A walk along one segment's chunks, and what it has counted in one arena so far.
@@ -190,9 +192,9 @@ struct ChainScan {
         } else {
           large[size, default: SizeCounts()].add(isKeyed ? .tcache : .inUse)
         }
-        if size <= ground.fastbinLimit, !isKeyed {
+        if size <= ground.fastbinLimit {
           let stored = chunk >= base ? window.word(at: Int(chunk &- base) + 16) : savedLinks.forward
-          noteFastbinCandidate(at: chunk, size: size, stored: stored)
+          noteFastbinCandidate(at: chunk, size: size, stored: stored, isCounted: isKeyed)
         }
         if size &- ground.watchedSize <= ground.watchedReach { noteWatched(chunk) }
         if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
@@ -233,8 +235,9 @@ struct ChainScan {
       let isKeyed = savedLinks.backward == ground.tcacheKey && ground.tcacheKey != 0
       if isKeyed { cached.add(size: size) } else { inUse.add(size: size) }
       sizes.update(size) { $0.add(isKeyed ? .tcache : .inUse) }
-      if !isKeyed, size <= ground.fastbinLimit {
-        noteFastbinCandidate(at: chunk, size: size, stored: savedLinks.forward)
+      if size <= ground.fastbinLimit {
+        noteFastbinCandidate(
+          at: chunk, size: size, stored: savedLinks.forward, isCounted: isKeyed)
       }
       if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
     } else {
@@ -307,7 +310,11 @@ struct ChainScan {
     return state
   }
 
-  private mutating func noteFastbinCandidate(at chunk: UInt64, size: UInt64, stored: UInt64) {
+  /// Notes a chunk that may be in a fastbin; one with the key of a tcache, which counts as cached
+  /// already, may have come there when its thread ended.
+  private mutating func noteFastbinCandidate(
+    at chunk: UInt64, size: UInt64, stored: UInt64, isCounted: Bool
+  ) {
     guard ground.fastbinMask >> ((size >> 4) &- 2) & 1 != 0,
       fastbinCandidates.count < Self.fastbinCandidateLimit
     else { return }
@@ -315,7 +322,8 @@ struct ChainScan {
     guard next & 15 == 0, next == 0 || ground.fastbinRange.contains(RemoteAddress(next)) else {
       return
     }
-    fastbinCandidates.append(FastbinCandidate(address: chunk, size: size, next: next))
+    fastbinCandidates.append(
+      FastbinCandidate(address: chunk, size: size, next: next, isCounted: isCounted))
   }
 
   /// Notes the place of a chunk of a watched size.

@@ -89,7 +89,9 @@ package struct CollectedHeap: Sendable {
           break
         }
         isTaken[index] = true
-        countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
+        if !candidates[index].isCounted {
+          countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
+        }
         address = candidates[index].next
       }
     }
@@ -120,7 +122,7 @@ package struct CollectedHeap: Sendable {
   ) {
     let linked = Set(candidates.map(\.next)).union(heads.map(\.chunk))
     var uncertain = Tally()
-    for candidate in candidates {
+    for candidate in candidates where !candidate.isCounted {
       let next = candidates.index(of: candidate.next, by: { $0.address }).map { candidates[$0] }
       guard candidate.next == 0 || next?.size == candidate.size else { continue }
       if linked.contains(candidate.address) {

@@ -195,8 +195,8 @@ package struct HeapWalk: ~Copyable {
     hints.heapBytes = arenas.reduce(parameters.mmappedBytes) { $0 &+ $1.systemBytes }
     try walk.locateMemory(of: arenas)
     hints.memory = walk.heaps.values.flatMap { $0.map(\.range) }
-    if let start = walk.mainStart {
-      walk.arena = arenas[0]
+    if let start = walk.mainStart, let main = arenas.first {
+      walk.arena = main
       hints.memory.append(
         AddressRange(
           RemoteAddress(start), RemoteAddress(max(start, walk.breakLimit(from: start)))))

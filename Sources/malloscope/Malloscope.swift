@@ -30,8 +30,11 @@ enum Malloscope {
       StandardError.write(ours)
       exit(code.rawValue)
     }
-    let signal = cpt_interrupted()
-    exit(signal == 0 ? 0 : Failure.Code.interrupted.rawValue)
+    guard cpt_interrupted() == 0 else {
+      Failure.interrupted.print()
+      exit(Failure.Code.interrupted.rawValue)
+    }
+    exit(0)
   }
 }
 

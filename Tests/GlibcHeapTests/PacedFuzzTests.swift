@@ -49,4 +49,46 @@ struct PacedFuzzTests {
     // Each stop shows a chunk; a segment of 64 KiB has at most 2,000.
     #expect(most < 10_000, "\(most) stops")
   }
+
+  /// Memory that is unmapped after so many reads, as that of a process that calls exec or ends.
+  private final class VanishingReader: MemoryReader {
+    private let image: MemoryImage
+    private var readsLeft: Int
+
+    init(_ image: MemoryImage, after reads: Int) {
+      self.image = image
+      readsLeft = reads
+    }
+
+    func read(
+      at address: RemoteAddress, into bytes: inout MutableRawSpan
+    ) throws(ReadFault) -> Int {
+      guard readsLeft > 0 else { throw .unmapped(address) }
+      readsLeft -= 1
+      return try image.read(at: address, into: &bytes)
+    }
+  }
+
+  @Test(
+    "memory that is gone from any moment on ends the look and the walk",
+    arguments: GlibcShape.classes)
+  func vanishing(shape: GlibcShape) throws {
+    let heap = SyntheticHeap(GlibcDamageTests.plan(shape: shape, seed: 3))
+    let instance = try #require(try MallocInstance.find(in: heap.images).first)
+    let options = WalkOptions(pageSize: heap.plan.pageSize, collectsChunks: true)
+    for reads in 0..<120 {
+      _ = try HeapWalk.survey(
+        of: instance, reader: VanishingReader(heap.image, after: reads), mappings: heap.mappings,
+        options: options)
+      for stopsTarget in [true, false] {
+        let reader = VanishingReader(heap.image, after: reads)
+        let pacing = TestPacing(ChangingProcess(heap), stopsTarget: stopsTarget)
+        let snapshot = try HeapWalk.collect(
+          of: instance, reader: reader, mappings: heap.mappings, threads: heap.threads,
+          options: options, hints: HeapHints(), buffers: WalkBuffers(), pacing: pacing
+        ).snapshot()
+        #expect(histogramContradictions(in: snapshot).isEmpty)
+      }
+    }
+  }
 }
