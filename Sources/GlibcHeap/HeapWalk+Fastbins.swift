@@ -78,7 +78,9 @@ extension HeapWalk {
     lists.arena = summary.index
     lists.isBeingChanged = isArenaLocked && !isLive
     lists.isOfOneMoment = isArenaOfOneMoment
-    lists.isTold = if isLive, case .masked = linking { true } else { false }
+    // Lists of an arena that nobody has changed lead where they say.
+    let hasChanged = isLive && changeMoment > arenaMoment
+    lists.isTold = if hasChanged, case .masked = linking { true } else { false }
     lists.heads = liveHeads + fastbinHeads
     lists.candidates = scan.fastbinCandidates
     collected.fastbins.append(lists)

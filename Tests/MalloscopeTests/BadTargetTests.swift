@@ -88,16 +88,20 @@ struct BadTargetTests {
     }
   }
 
-  @Test("a process that another traces: the tracer is named")
-  func traced() throws {
+  @Test(
+    "a process that another traces: the tracer is named, and how to do without",
+    arguments: CaptureChoice.stopping)
+  func traced(choice: CaptureChoice) throws {
     let program = try TargetProgram(scenario: "traced")
     let child = try childPid(program.waitForOracle())
-    let run = try ToolRun(["\(child)"])
+    let run = try ToolRun(["\(child)"] + choice.options)
     expectFailure(
       run, 77,
       "process \(child) (HeapScenario) is already being traced by process \(program.pid) "
         + "(HeapScenario)")
-    let hint = "  hint: stop that tracer (process \(program.pid)) and try again\n"
+    let hint =
+      "  hint: read the heap without attaching: --no-stop\n"
+      + "  hint: stop that tracer (process \(program.pid)) and try again\n"
     #expect(run.error.hasSuffix(hint))
     #expect(status(child, "TracerPid") == "\(program.pid)")
   }
@@ -165,18 +169,5 @@ struct BadTargetTests {
 
   private func childPid(_ oracle: HeapOracle) throws -> Int32 {
     try #require(oracle.facts["child"]?.first.flatMap { Int32($0) })
-  }
-
-  private func threads(of pid: Int32) throws -> [Int32] {
-    let directory = try #require(opendir("/proc/\(pid)/task"))
-    defer { closedir(directory) }
-    var found: [Int32] = []
-    while let entry = readdir(directory) {
-      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
-        tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-      }
-      if let number = Int32(name) { found.append(number) }
-    }
-    return found
   }
 }

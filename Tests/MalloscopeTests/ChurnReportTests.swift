@@ -112,12 +112,17 @@ struct ChurnReportTests {
     #expect(try program.close() == .exit(0))
   }
 
-  @Test("movement alone does not make a result incomplete")
-  func movement() throws {
+  @Test("movement alone does not make a result incomplete", arguments: CaptureChoice.allCases)
+  func movement(choice: CaptureChoice) throws {
     let program = try TargetProgram(scenario: "churn", ["4", "8000", "5000"])
     try program.waitReady()
-    var codes: [Int32?: Int] = [:]
-    for _ in 0..<40 { codes[try ToolRun(["\(program.pid)", "--json"]).exitCode, default: 0] += 1 }
-    #expect(codes == [0: 40])
+    for _ in 0..<(choice == .stop ? 40 : 15) {
+      let run = try ToolRun(["\(program.pid)", "--json"] + choice.options)
+      #expect(run.exitCode == 0, "\(run.error)")
+      let damage = try HeapDocument(run.output).findings.filter {
+        !["in_transit", "moved"].contains($0.kind)
+      }
+      #expect(damage.map(\.detail) == [])
+    }
   }
 }

@@ -82,9 +82,11 @@ struct HeapDocument: Decodable {
     var totalStopMs: Double
     var elapsedMs: Double
     var copiedBytes: UInt64
+    var resynchronisations: Int
+    var retries: Int
   }
 
-  struct Totals: Decodable {
+  struct Totals: Decodable, Equatable {
     var systemBytes: UInt64
     var inUseBytes: UInt64
     var inUseChunks: UInt64
@@ -97,7 +99,7 @@ struct HeapDocument: Decodable {
     var mmappedChunks: UInt64
   }
 
-  struct Arena: Decodable {
+  struct Arena: Decodable, Equatable {
     var index: Int
     var address: String
     var kind: String
@@ -118,7 +120,7 @@ struct HeapDocument: Decodable {
     var unaccountedBytes: UInt64?
   }
 
-  struct Size: Decodable {
+  struct Size: Decodable, Equatable {
     var size: UInt64
     var inUseChunks: UInt64
     var inUseBytes: UInt64
@@ -128,7 +130,7 @@ struct HeapDocument: Decodable {
     var cachedBytes: UInt64
   }
 
-  struct Check: Decodable {
+  struct Check: Decodable, Equatable {
     var name: String
     var expected: UInt64
     var found: UInt64
@@ -196,6 +198,29 @@ func status(_ pid: Int32, _ key: String) -> String {
   let line = lines.first { $0.hasPrefix(key + ":") } ?? ""
   return line.dropFirst(key.count + 1).split { $0 == "\t" || $0 == " " }.first.map(String.init)
     ?? ""
+}
+
+/// The threads of a process.
+func threads(of pid: Int32) throws -> [Int32] {
+  let directory = try #require(opendir("/proc/\(pid)/task"))
+  defer { closedir(directory) }
+  var found: [Int32] = []
+  while let entry = readdir(directory) {
+    let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+      tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+    }
+    if let number = Int32(name) { found.append(number) }
+  }
+  return found
+}
+
+/// The children of a process, living or ended.
+func childrenOf(_ pid: Int32) -> [Int32] {
+  let all = (try? threads(of: pid)) ?? []
+  return all.flatMap { tid in
+    let bytes = (try? contents(ofFile: "/proc/\(pid)/task/\(tid)/children")) ?? []
+    return String(decoding: bytes, as: UTF8.self).split(separator: " ").compactMap { Int32($0) }
+  }
 }
 
 /// Polls until `condition` holds and returns whether it came to hold in time.
