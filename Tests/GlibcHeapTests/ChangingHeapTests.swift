@@ -318,7 +318,8 @@ struct ChangingHeapTests {
       before = after
       before.memory.store(after.arenas[2].address, at: after.mainArena.bits + next)
       let second = try pacedWalk(before) { _, process in process.become(after) }
-      #expect(second.snapshot.arenas.map(\.address.bits) == [0, 2, 1].map { after.arenas[$0].address })
+      #expect(
+        second.snapshot.arenas.map(\.address.bits) == [0, 2, 1].map { after.arenas[$0].address })
       #expect(second.snapshot.inUse == last.snapshot.inUse)
       #expect(second.snapshot.cached == last.snapshot.cached)
       #expect(second.snapshot.findings.isEmpty && second.snapshot.coverage == 1)

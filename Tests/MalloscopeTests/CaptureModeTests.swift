@@ -7,7 +7,8 @@ import Testing
 
 @Suite("The ways to capture", .serialized)
 struct CaptureModeTests {
-  @Test("a heap that stands still is found the same in every way", arguments: CaptureChoice.allCases)
+  @Test(
+    "a heap that stands still is found the same in every way", arguments: CaptureChoice.allCases)
   func same(choice: CaptureChoice) throws {
     let program = try TargetProgram(scenario: "everything")
     try program.waitReady()

@@ -127,7 +127,8 @@ struct HarmTests {
     let program = try TargetProgram(scenario: "million")
     try program.waitReady()
     var launch = ChildProcess.Launch(
-      try BuildProduct.malloscope.path(), ["chunks", "\(program.pid)", "--limit", "5"]
+      try BuildProduct.malloscope.path(),
+      ["chunks", "\(program.pid)", "--limit", "5"]
         + CaptureChoice.stop.options)
     launch.input = .terminal
     launch.output = .terminal

@@ -72,7 +72,8 @@ struct PrecautionTests {
       "\(refused.error)")
   }
 
-  @Test("a huge heap is announced, and what reading it will mean", arguments: CaptureChoice.allCases)
+  @Test(
+    "a huge heap is announced, and what reading it will mean", arguments: CaptureChoice.allCases)
   func huge(choice: CaptureChoice) throws {
     let path = try CompiledProgram.path("Huge.c", flags: ["-w"])
     let program = try TargetProgram(ChildProcess.Launch(path))
