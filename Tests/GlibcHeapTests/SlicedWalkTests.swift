@@ -25,7 +25,7 @@ struct SlicedWalkTests {
     "as many stops as there can be find exactly what one stop finds",
     arguments: GlibcShape.presets)
   func manyStops(shape: GlibcShape) throws {
-    for seed in 0..<10 as Range<UInt64> {
+    for seed in 0..<6 as Range<UInt64> {
       let heap = SyntheticHeap(plan(shape, seed))
       let whole = try GlibcHeapTests.walk(heap)
       var most = 0
@@ -109,7 +109,7 @@ struct SlicedWalkTests {
     "a target that runs but does nothing is read exactly, thread caches and all",
     arguments: GlibcShape.presets)
   func live(shape: GlibcShape) throws {
-    for seed in 0..<10 as Range<UInt64> {
+    for seed in 0..<6 as Range<UInt64> {
       let heap = SyntheticHeap(plan(shape, seed))
       let paced = try pacedWalk(heap, stopsTarget: false)
       let wrong = disagreements(of: paced.snapshot, with: visible(heap))

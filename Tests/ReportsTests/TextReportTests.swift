@@ -43,6 +43,57 @@ struct TextReportTests {
       "histogram-color")
   }
 
+  @Test("what the target experienced is one line, whatever the way of capturing was")
+  func captureLines() throws {
+    func lines(_ change: (inout CaptureFacts) -> Void) -> String {
+      var report = ReportFixtures.python
+      change(&report.capture)
+      return [ReportOptions(), ReportOptions(isVerbose: true)].map { options in
+        let text = histogram(report, options).split(separator: "\n")
+        let first = text.firstIndex { $0.hasPrefix("stopped") } ?? text.endIndex
+        // With its continuation, if it does not fit 80 columns.
+        let rest = text[first...].dropFirst().prefix { $0.hasPrefix(" ") }
+        return ([text[first]] + rest).joined(separator: "\n")
+      }.joined(separator: "\n") + "\n\n"
+    }
+    let one = lines { _ in }
+    let retried = lines {
+      $0.stops = 3
+      $0.retries = 2
+      $0.totalStop = .microseconds(2_650)
+    }
+    let several = lines {
+      $0.mode = .slices
+      $0.consistency = .sliced
+      $0.stops = 54
+      $0.longestStop = .microseconds(4_871)
+      $0.totalStop = .milliseconds(212)
+      $0.elapsed = .milliseconds(461)
+    }
+    let resynchronised = lines {
+      $0.mode = .slices
+      $0.consistency = .sliced
+      $0.stops = 12
+      $0.totalStop = .milliseconds(40)
+      $0.resynchronisations = 2
+      $0.retries = 1
+    }
+    let clone = lines {
+      $0.mode = .fork
+      $0.stops = 2
+      $0.totalStop = .microseconds(2_611)
+    }
+    let none = lines {
+      $0.mode = .live
+      $0.consistency = .live
+      $0.stops = 0
+      $0.longestStop = .zero
+      $0.totalStop = .zero
+    }
+    try expectGolden(
+      one + retried + several + resynchronised + clone + none, "capture-lines")
+  }
+
   @Test("no line of an ordinary screen is wider than 80 columns")
   func width() {
     for (name, report) in ReportFixtures.all where name != "huge" {

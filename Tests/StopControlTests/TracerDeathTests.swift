@@ -12,16 +12,24 @@ private let patience = Duration.seconds(30)
 
 @Suite("The end of a tracer", .serialized)
 struct TracerDeathTests {
-  /// Attaches to the first thread, which takes the signals of its process, has it stop for one, and
-  /// ends without letting it go, as a tool that is killed does; returns whether that is how it stopped.
-  private func dieHolding(_ pid: Int32, signal: Int32, looks: Int) -> Bool {
-    TracerThread.run { () -> Bool in
-      guard cpt_seize(pid) == 0, kill(pid, signal) == 0 else { return false }
+  /// Attaches to all threads, of which any may take a signal of their process, has one stop for it, and
+  /// ends without letting it go, as a tool that is killed does; returns whether one has so stopped.
+  private func dieHolding(_ pid: Int32, signal: Int32, looks: Int) throws -> Bool {
+    let proc = ProcFileSystem()
+    let threads = try proc.numbers(in: proc.path(pid, "task"))
+    return TracerThread.run { () -> Bool in
+      for tid in threads where cpt_seize(tid) != 0 { return false }
+      guard kill(pid, signal) == 0 else { return false }
       let deadline = Deadline(in: patience)
       var stop = cpt_stop()
-      while cpt_wait(pid, 0, &stop) == 0, !deadline.hasPassed { cpt_pause(50_000) }
-      for _ in 0..<looks where cpt_wait(pid, 0, &stop) != 1 { return false }
-      return stop.event == 0 && stop.signal == signal
+      while !deadline.hasPassed {
+        if let tid = threads.first(where: { cpt_wait($0, 0, &stop) == 1 }) {
+          for _ in 0..<looks where cpt_wait(tid, 0, &stop) != 1 { return false }
+          return stop.event == 0 && stop.signal == signal
+        }
+        cpt_pause(50_000)
+      }
+      return false
     }
   }
 
@@ -38,7 +46,7 @@ struct TracerDeathTests {
     // The first real-time signal that glibc leaves to programs.
     let signal: Int32 = 34
     for round in 1...20 {
-      #expect(dieHolding(child.pid, signal: signal, looks: looks))
+      #expect(try dieHolding(child.pid, signal: signal, looks: looks))
       let deadline = Deadline(in: patience)
       while try received() < round, !deadline.hasPassed { usleep(500) }
       #expect(try received() == round)
