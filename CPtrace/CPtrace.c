@@ -279,9 +279,16 @@ int cpt_hurry(int on) {
   struct sched_param urgent = {.sched_priority = 1};
   struct sched_param ordinary = {.sched_priority = 0};
   // sched_setscheduler(2): 0 is the calling thread.
+  // Only CAP_SYS_NICE could take SCHED_RESET_ON_FORK back, and a resource limit allows the rest.
   int result = on ? sched_setscheduler(0, SCHED_FIFO | SCHED_RESET_ON_FORK, &urgent)
-                  : sched_setscheduler(0, SCHED_OTHER, &ordinary);
+                  : sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &ordinary);
   return (int)value_or_errno(result);
+}
+
+int cpt_processor_count(void) {
+  cpu_set_t allowed;
+  // It fails where there are more processors than the set has places for.
+  return sched_getaffinity(0, sizeof allowed, &allowed) < 0 ? CPU_SETSIZE : CPU_COUNT(&allowed);
 }
 
 void cpt_pause(int64_t nanoseconds) {

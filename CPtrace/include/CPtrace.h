@@ -127,8 +127,13 @@ void cpt_wait_event(int fd);
 int64_t cpt_now(void);
 
 // Has the calling thread run before all ordinary ones (sched(7): SCHED_FIFO, which the threads that it
-// starts do not inherit), or like them again. -EPERM without CAP_SYS_NICE.
+// starts do not inherit), or like them again. -EPERM where neither
+// CAP_SYS_NICE nor RLIMIT_RTPRIO allows it.
 int cpt_hurry(int on);
+
+// How many processors the calling thread may run on (sched_getaffinity(2)): in a container often fewer
+// than there are.
+int cpt_processor_count(void);
 
 // Gives the processor away: sched_yield(2) for 0, else nanosleep(2) for that many nanoseconds.
 void cpt_pause(int64_t nanoseconds);

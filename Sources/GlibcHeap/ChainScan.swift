@@ -77,7 +77,7 @@ struct ChainScan {
 
   /// How many free chunks are remembered for telling which of them a broken list lacks: 8 MiB.
   static let freeChunkLimit = 1 << 18
-  /// How many possible fastbin chunks of one arena are remembered: 12 MiB.
+  /// How many possible fastbin chunks of all arenas are remembered: 16 MiB.
   static let fastbinCandidateLimit = 1 << 19
   /// How many chunks of the watched sizes are noted.
   static let watchedLimit = 1 << 16
@@ -99,6 +99,9 @@ struct ChainScan {
   var backwardSum: UInt64 = 0
   var freeChunks: [FreeChunk] = []
   var fastbinCandidates: [FastbinCandidate] = []
+  /// How many of them are noted, and whether there were more.
+  var candidateLimit = ChainScan.fastbinCandidateLimit
+  var hasDroppedCandidates = false
   /// Those of the kept chunks that were found to be in a fastbin.
   var fastbinChunks: [UInt64] = []
   /// Chunks of the watched sizes.
@@ -315,11 +318,13 @@ struct ChainScan {
   private mutating func noteFastbinCandidate(
     at chunk: UInt64, size: UInt64, stored: UInt64, isCounted: Bool
   ) {
-    guard ground.fastbinMask >> ((size >> 4) &- 2) & 1 != 0,
-      fastbinCandidates.count < Self.fastbinCandidateLimit
-    else { return }
+    guard ground.fastbinMask >> ((size >> 4) &- 2) & 1 != 0 else { return }
     let next = ground.linking.next(stored: stored, field: chunk &+ 16)
     guard next & 15 == 0, next == 0 || ground.fastbinRange.contains(RemoteAddress(next)) else {
+      return
+    }
+    guard fastbinCandidates.count < candidateLimit else {
+      hasDroppedCandidates = true
       return
     }
     fastbinCandidates.append(
@@ -331,15 +336,16 @@ struct ChainScan {
     if watched.count < Self.watchedLimit { watched.append(chunk) }
   }
 
-  /// Counts a chunk that was counted as in use as cached in a fastbin.
+  /// Counts a chunk as cached in a fastbin, unless it counts as cached already.
   mutating func countAsFastbin(_ chunk: FastbinCandidate, sizes: inout SizeTable) {
+    if ground.collectsChunks { fastbinChunks.append(chunk.address) }
+    if chunk.isCounted { return }
     inUse.add(size: chunk.size, count: -1)
     cached.add(size: chunk.size)
     sizes.update(chunk.size) {
       $0.inUse -= 1
       $0.cached += 1
     }
-    if ground.collectsChunks { fastbinChunks.append(chunk.address) }
   }
 
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {

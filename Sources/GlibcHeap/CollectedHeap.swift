@@ -89,7 +89,9 @@ package struct CollectedHeap: Sendable {
           break
         }
         isTaken[index] = true
-        if !candidates[index].isCounted {
+        if candidates[index].isCounted {
+          if keepsChunks { states[candidates[index].address] = .fastbin }
+        } else {
           countAsCached(candidates[index].address, head.size, .fastbin, arena: place)
         }
         address = candidates[index].next

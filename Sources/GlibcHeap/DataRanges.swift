@@ -8,14 +8,14 @@ import HeapModel
 /// with neighbours, and labels what is beside the break `[heap]`.
 struct DataRanges {
   /// The ranges, ascending and disjoint.
-  let ranges: [AddressRange]
+  private(set) var ranges: [AddressRange]
   /// The same with memory of any protection: a page that the program has protected inside of a chunk
   /// ends no heap.
-  private let reach: [AddressRange]
+  private var reach: [AddressRange]
   /// The mappings themselves.
   private let mappings: [AddressRange]
   /// The mappings that the kernel calls the program break's.
-  let breakMappings: [AddressRange]
+  private(set) var breakMappings: [AddressRange]
 
   /// Picks them from the target's mappings.
   init(_ mappings: [MemoryMapping]) {
@@ -26,6 +26,34 @@ struct DataRanges {
       mappings.filter(\.isPrivateAnonymous).map(\.range).sorted { $0.lowerBound < $1.lowerBound })
     self.mappings = candidates.map(\.range)
     breakMappings = candidates.filter { $0.name == "[heap]" }.map(\.range)
+  }
+
+  /// Adds memory that was mapped since; only searches, for which all mappings count, leave it out.
+  mutating func add(_ range: AddressRange) {
+    Self.add(range, to: &ranges)
+    Self.add(range, to: &reach)
+    if let last = breakMappings.last, last.upperBound == range.lowerBound {
+      breakMappings[breakMappings.count - 1] = AddressRange(last.lowerBound, range.upperBound)
+    }
+  }
+
+  /// Adds `range` to ascending disjoint ranges, joined with its neighbours.
+  private static func add(_ range: AddressRange, to ranges: inout [AddressRange]) {
+    var low = 0
+    var high = ranges.count
+    while low < high {
+      let middle = (low + high) / 2
+      if ranges[middle].upperBound < range.lowerBound { low = middle + 1 } else { high = middle }
+    }
+    var joined = range
+    var end = low
+    while end < ranges.count, ranges[end].lowerBound <= joined.upperBound {
+      joined = AddressRange(
+        min(joined.lowerBound, ranges[end].lowerBound),
+        max(joined.upperBound, ranges[end].upperBound))
+      end += 1
+    }
+    ranges.replaceSubrange(low..<end, with: [joined])
   }
 
   /// Where the program break's memory ends if `address` is in it.
@@ -50,6 +78,11 @@ struct DataRanges {
   /// The range that `address` is in.
   func range(containing address: UInt64) -> AddressRange? {
     Self.range(containing: address, in: ranges)
+  }
+
+  /// Where the last range ends that begins before `address`.
+  func end(before address: UInt64) -> UInt64? {
+    ranges.last { $0.lowerBound.bits < address }?.upperBound.bits
   }
 
   /// Where the memory that `address` is in ends, whatever its protection.

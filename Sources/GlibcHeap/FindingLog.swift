@@ -34,10 +34,10 @@ struct FindingLog {
   var isMuted = false
 
   mutating func add(
-    _ kind: Finding.Kind, at address: UInt64?, bytes: UInt64 = 0,
+    _ kind: Finding.Kind, at address: UInt64?, bytes: UInt64 = 0, evenIfMuted: Bool = false,
     _ detail: @autoclosure () -> String
   ) {
-    if isMuted { return }
+    if isMuted, !evenIfMuted { return }
     guard kept.count < Self.limit else {
       suppressed += 1
       return

@@ -37,6 +37,7 @@ extension HeapWalk {
   /// A main arena without the program break has segments that only a search finds.
   mutating func locateMemory(of arenas: [Arena]) throws(ReadFault) {
     for arena in arenas.dropFirst() { heaps[arena.address] = try findHeaps(of: arena) }
+    for arena in arenas { try followGrowth(of: arena) }
     if let main = arenas.first, main.isContiguous, let start = mainStart {
       arenaMemory.append(
         AddressRange(RemoteAddress(start).alignedDown(to: 16), byteCount: main.systemBytes))
@@ -50,15 +51,22 @@ extension HeapWalk {
     let addresses = Set(known.map(\.address))
     ringMoment = progress.moment
     let arenas = try readRing().filter { !addresses.contains($0.address) }
-    for arena in arenas { heaps[arena.address] = try findHeaps(of: arena) }
-    return arenas
+      .prefix(Self.arenaLimit - min(Self.arenaLimit, known.count))
+    for arena in arenas {
+      heaps[arena.address] = try findHeaps(of: arena)
+      try followGrowth(of: arena)
+    }
+    return Array(arenas)
   }
 
   /// Walks all memory of the arena that was read as `first` and verifies its lists.
   mutating func walk(_ first: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
     let isMain = index == 0
     arena = first
-    if ringMoment != progress.moment || isLive { try refreshArena() }
+    if ringMoment != progress.moment || isLive {
+      try refreshArena()
+      if !isLive { try markThreadCachesAgain() }
+    }
     arenaMoment = progress.moment
     changeMoment = progress.moment
     let systemBytesBefore = arena.systemBytes
@@ -75,7 +83,12 @@ extension HeapWalk {
     } else {
       try walkHeaps(&summary)
     }
-    if isArenaOfOneMoment { try followIfTooMany() } else { leaveFastbins() }
+    // Looking up many chunks takes long: not while the target stands still, if it need not.
+    let isLong =
+      fastbinSets != nil && !isArenaOfOneMoment
+      && scan.fastbinCandidates.count > Self.settledInStop
+    if isLong { pacing?.letRun() }
+    leaveFastbins()
     summary.systemBytes = arena.systemBytes
     summary.attachedThreads = arena.attachedThreads
     summary.isLocked = arena.isLocked
@@ -85,8 +98,12 @@ extension HeapWalk {
     summary.tcacheStructures = scan.structures
     verifyBins(summary)
     compareSystemBytes(summary, before: systemBytesBefore)
+    if isLong, let pacing { try stopAgain(pacing) }
     return summary
   }
+
+  /// How many chunks may be looked up in fastbins while the target stands still.
+  private static var settledInStop: Int { 4096 }
 
   /// Compares what was found of an arena with glibc's count, which was `before` when the walk began.
   private mutating func compareSystemBytes(_ summary: ArenaSummary, before: UInt64) {
@@ -117,6 +134,10 @@ extension HeapWalk {
   /// Whether all of the present arena was read in one stop, so that its parts must agree.
   var isArenaOfOneMoment: Bool { !isLive && arenaMoment == progress.moment }
 
+  /// Whether the present arena was never seen to change while it was read, so that what does not change
+  /// without it must agree: its free chunks with its bins.
+  var isArenaUnchanged: Bool { !isLive && changeMoment == arenaMoment }
+
   /// Reads the present arena, and where its memory is, as they are now.
   mutating func refreshArena() throws(ReadFault) {
     let before = arena
@@ -126,12 +147,78 @@ extension HeapWalk {
     noteLock()
     if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
-    if let pacing, arena.systemBytes != before.systemBytes {
+    if let pacing, isLive, arena.systemBytes != before.systemBytes {
       data = DataRanges(try pacing.mappings())
     }
     if arena.address != instance.mainArena {
       heaps[arena.address] = try findHeaps(of: arena)
     }
+    try followGrowth(of: arena)
+  }
+
+  // MARK: Growth
+
+  /// How much an arena is believed to have grown without a look at the mappings: as much as a heap holds.
+  private static var believedGrowth: UInt64 { HeapInfoLayout.defaultHeapMaximum }
+
+  /// Has `data` reach as far as `arena`, which may have grown since the mappings were read.
+  ///
+  /// Reading them anew in a stop takes 0.6 us for each, of which some processes have tens of thousands.
+  mutating func followGrowth(of arena: Arena) throws(ReadFault) {
+    guard let pacing, !isLive else { return }
+    var isDoubtful = false
+    for range in memory(of: arena) {
+      let end = range.upperBound.alignedUp(to: options.pageSize).bits
+      guard data.range(containing: end &- 1) == nil else { continue }
+      let from = max(range.lowerBound.bits, data.end(before: end) ?? 0)
+      if end &- from <= Self.believedGrowth, try ends(range, in: arena) {
+        data.add(AddressRange(RemoteAddress(from), RemoteAddress(end)))
+        doubtThreadCaches()
+      } else {
+        isDoubtful = true
+      }
+    }
+    if !arena.isContiguous, arena.address == instance.mainArena, !arena.hasNoMemory {
+      isDoubtful = isDoubtful || data.range(containing: arena.top.bits) == nil
+    }
+    guard isDoubtful, growthMoment != progress.moment else { return }
+    growthMoment = progress.moment
+    data = DataRanges(try pacing.mappings())
+    doubtThreadCaches()
+  }
+
+  /// The memory of which an arena itself says that it is its own.
+  private func memory(of arena: Arena) -> [AddressRange] {
+    if arena.address != instance.mainArena { return (heaps[arena.address] ?? []).map(\.range) }
+    guard arena.isContiguous, !arena.hasNoMemory, let start = mainStart else { return [] }
+    let (end, overflow) = parameters.sbrkBase.addingReportingOverflow(arena.systemBytes)
+    guard !overflow, start < end, end < 1 << 56 else { return [] }
+    return [AddressRange(RemoteAddress(start), RemoteAddress(end))]
+  }
+
+  /// Whether `range` is mapped up to its end, and ends where the arena's top chunk does, if that is in it.
+  private func ends(_ range: AddressRange, in arena: Arena) throws(ReadFault) -> Bool {
+    let end = range.upperBound
+    guard range.contains(arena.top) else {
+      // Others are full up to their last words.
+      return try reader.word(at: RemoteAddress((end.bits &- 8) & ~7)) != nil
+    }
+    // What is behind top's header may never have been touched, and is to stay so.
+    guard let field = try reader.word(at: RemoteAddress(arena.top.bits &+ 8)) else { return false }
+    return arena.top.bits &+ field & ~7 == end.bits
+  }
+
+  /// Whether a pointer to a chunk's user bytes could be `address`.
+  ///
+  /// The mappings were read just before the first stop: if that says no, they are read once more.
+  mutating func canHoldUserPointer(_ address: UInt64) throws(ReadFault) -> Bool {
+    if data.canHoldUserPointer(address) { return true }
+    guard let pacing, !isLive, address & 15 == 0, progress.moment == 0, !hasDoubtedData else {
+      return false
+    }
+    hasDoubtedData = true
+    data = DataRanges(try pacing.mappings())
+    return data.canHoldUserPointer(address)
   }
 
   /// Notes whether a thread was changing the present arena.
@@ -152,8 +239,8 @@ extension HeapWalk {
     if isLive {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
-      scan.ground.tcacheKey = hints.tcacheKey
     }
+    prepareCaches()
     prepareFastbins()
     scan.inUse = Tally()
     scan.free = Tally()
@@ -164,6 +251,13 @@ extension HeapWalk {
     scan.backwardSum = 0
     scan.freeChunks.removeAll(keepingCapacity: true)
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
+    scan.candidateLimit = candidateRoom
+  }
+
+  /// Tells the scan by what it can tell cached chunks if their lists are not known in the present stop.
+  mutating func prepareCaches() {
+    scan.ground.tcacheKey =
+      isLive ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
   }
 
   /// Tells the scan which chunks can be in a fastbin of the present arena.

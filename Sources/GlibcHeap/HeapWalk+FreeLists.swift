@@ -27,7 +27,7 @@ extension HeapWalk {
       log.addSwapped(.arena(summary.index), at: arena.address.bits, places: 0)
       return
     }
-    guard isSound || isArenaOfOneMoment else {
+    guard isSound || isArenaUnchanged else {
       log.add(
         .inTransit, at: arena.address.bits,
         "the free lists of arena \(summary.index) changed while it was read: they were not compared"

@@ -108,6 +108,9 @@ extension HeapWalk {
     }
   }
 
+  /// How many headers in a row are the arena's for certain.
+  private static var enough: Int { 1000 }
+
   /// Where the arena's memory goes on behind a gap that belongs to somebody else: at the first address
   /// from which a chain of chunks runs exactly into top or fenceposts.
   ///
@@ -120,10 +123,13 @@ extension HeapWalk {
     while let candidate = try resynchronise(from: start, in: segment) {
       if candidate == arena.top.bits { return candidate }
       let before = trialHeadersLeft
-      if try endOfMainSegment(from: candidate) != nil || trialMetSwapped { return candidate }
+      // In one of several stops there is no time to follow all of them.
+      let end = try endOfMainSegment(from: candidate, atMost: pacing == nil ? .max : Self.enough)
+      if end != nil || trialMetSwapped { return candidate }
       first = first ?? candidate
       // So many in a row are the arena's, with damage further on; and the budget is for all gaps.
-      if before - trialHeadersLeft >= 1000 || trialHeadersLeft <= 0 { return first }
+      if before - trialHeadersLeft >= Self.enough { return pacing == nil ? first : candidate }
+      if trialHeadersLeft <= 0 { return first }
       start = candidate &+ 16
     }
     return nil
@@ -153,8 +159,12 @@ extension HeapWalk {
         arenaMemory += summary.segments
         // That can take long: not while the target stands still, if it need not.
         pacing?.letRun()
-        defer { arenaMoment = min(arenaMoment, progress.moment) }
-        pending += try searchMainSegments(missing: missing).map(\.lowerBound.bits)
+        window.forget()
+        if let pacing { data = DataRanges(try pacing.mappings()) }
+        let found = try searchMainSegments(missing: missing)
+        foundSegments += found
+        pending += found.map(\.lowerBound.bits)
+        if pacing != nil { try nextMoment() }
         continue
       }
       let start = pending[index]
@@ -169,8 +179,7 @@ extension HeapWalk {
   private mutating func walkScattered(
     segment start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    let hinted = hints.mainSegments.first { $0.lowerBound.bits == start }?.upperBound.bits
-    guard let end = try endOfMainSegment(from: start) ?? hinted,
+    guard let end = try segmentEnd(from: start),
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
       if trialMetSwapped {
@@ -185,8 +194,35 @@ extension HeapWalk {
     let top = arena.top.bits
     var segment = Segment(
       start: start, limit: end, top: top >= start && top < end ? top : nil, place: .mapping)
-    _ = try walk(&segment, &summary)
-    summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(segment.limit)))
+    let ending = try walk(&segment, &summary)
+    var behind = segment.limit
+    if case .fenceposts(let place) = ending { behind = place }
+    summary.segments.append(AddressRange(RemoteAddress(start), RemoteAddress(max(start, behind))))
+  }
+
+  /// Where the segment that begins at `start` ends now.
+  ///
+  /// In a single stop its chunks are followed to its end first. In several, that would take one as long as
+  /// all of it: there the search has told, and only the last segment, which has top, grows.
+  private mutating func segmentEnd(from start: UInt64) throws(ReadFault) -> UInt64? {
+    let known = (hints.mainSegments + foundSegments).first { $0.lowerBound.bits == start }
+    guard pacing != nil, let known else {
+      return try endOfMainSegment(from: start) ?? known?.upperBound.bits
+    }
+    return try topEnd(from: start) ?? known.upperBound.bits
+  }
+
+  /// Where top ends if it lies in the segment that begins at `start`: behind that, and before any other.
+  func topEnd(from start: UInt64) throws(ReadFault) -> UInt64? {
+    let top = arena.top.bits
+    guard top >= start, let reach = data.reachEnd(containing: start), top < reach,
+      reach &- top >= 16,
+      !(hints.mainSegments + foundSegments).contains(where: {
+        $0.lowerBound.bits > start && $0.lowerBound.bits <= top
+      }),
+      let field = try reader.word(at: RemoteAddress(top &+ 8))
+    else { return nil }
+    return top &+ min(field & ~7, reach &- top)
   }
 
   /// The segments of the main arena outside of `arenaMemory`, found by trying every page: a chain of
@@ -203,6 +239,7 @@ extension HeapWalk {
       while missing > 0, trialHeadersLeft > 0,
         let header = try pages.next(from: address, in: range, reader: reader)
       {
+        pacing?.attend()
         address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
@@ -226,18 +263,20 @@ extension HeapWalk {
   }
 
   /// Follows headers from `start` on to fenceposts that end at a page boundary, or to top, and returns
-  /// the segment's end.
+  /// the segment's end, nil if there is none or it is more than `limit` headers away.
   private mutating func endOfMainSegment(
-    from start: UInt64
+    from start: UInt64, atMost limit: Int = .max
   ) throws(ReadFault) -> UInt64? {
     trialMetSwapped = false
-    guard let limit = data.reachEnd(containing: start) else { return nil }
+    var left = min(trialHeadersLeft, limit)
+    guard let reach = data.reachEnd(containing: start) else { return nil }
     let top = arena.top.bits
     var address = start
-    while address < limit, limit &- address >= 16, trialHeadersLeft > 0 {
+    while address < reach, reach &- address >= 16, left > 0 {
+      left -= 1
       trialHeadersLeft -= 1
       if !window.holds(address, 16),
-        try !window.move(to: address, holding: 16, limit: limit, reader: reader)
+        try !window.move(to: address, holding: 16, limit: reach, reader: reader)
       {
         trialMetSwapped = window.isSwappedOut(address)
         return nil
@@ -245,14 +284,14 @@ extension HeapWalk {
       guard let field = window.word(at: address &+ 8) else { return nil }
       let size = field & ~7
       if address == top {
-        return size >= 16 && size <= limit &- address ? address &+ size : nil
+        return size >= 16 && size <= reach &- address ? address &+ size : nil
       }
       if field & ~1 == 16 {
-        _ = try window.move(to: address, holding: 48, limit: limit, reader: reader)
-        guard let end = fencepostsEnd(at: address, limit: limit) else { return nil }
+        _ = try window.move(to: address, holding: 48, limit: reach, reader: reader)
+        guard let end = fencepostsEnd(at: address, limit: reach) else { return nil }
         return end & (options.pageSize &- 1) == 0 ? end : nil
       }
-      guard field & 0b1110 == 0, size >= 32, size <= limit &- address else { return nil }
+      guard field & 0b1110 == 0, size >= 32, size <= reach &- address else { return nil }
       address &+= size
     }
     return nil

@@ -64,16 +64,17 @@ extension HeapWalk {
       let found = try verified(hints.mmapped)
       return isComplete(found) ? found : try searchMmapped(known: found)
     }
-    if pacing.isDue, pacing.stopsTarget { try nextMoment() }
+    if pacing.isDue, pacing.stopsTarget { try nextMoment(ofArena: false) }
     var known = hints.mmapped
     for round in 0...Self.mmapSearches {
       parameters = try Parameters(of: instance, reader: reader) ?? parameters
       let found = try verified(known)
       if isComplete(found) || round == Self.mmapSearches { return found }
       pacing.letRun()
+      window.forget()
       data = DataRanges(try pacing.mappings())
       known = try searchMmapped(known: found)
-      if pacing.stopsTarget { try nextMoment() }
+      if pacing.stopsTarget { try nextMoment(ofArena: false) }
     }
     return []
   }
@@ -172,6 +173,7 @@ extension HeapWalk {
       while !isComplete(count: found.count, bytes: bytes), pagesLeft > 0,
         let header = try pages.next(from: address, in: range, reader: reader)
       {
+        pacing?.attend()
         address = header.address &+ page
         guard let chunk = try chunk(at: header, limit: limit, everyPage: everyPage) else {
           continue
@@ -230,6 +232,8 @@ extension HeapWalk {
   private func chunk(
     mapping: UInt64, distances: [UInt64], limit: UInt64
   ) throws(ReadFault) -> MmappedChunk? {
+    // Reading a page that was never touched would give it a place in the page tables.
+    let distances = distances.filter { isTouched(mapping &+ $0) }
     let headers = try reader.gather(
       at: distances.map { RemoteAddress(mapping &+ $0) }, wordsEach: 2)
     for (index, distance) in distances.enumerated() {

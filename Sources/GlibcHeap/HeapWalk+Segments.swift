@@ -76,6 +76,7 @@ extension HeapWalk {
         return end
       }
       let header = try header(at: state.address, in: segment)
+      try makeFastbinRoom()
       if let end = try take(header, &state, in: segment, &summary) { return end }
     }
   }

@@ -29,7 +29,7 @@ extension HeapWalk {
     let from = state.hasPending ? scan.chunk : state.address
     let size = state.hasPending ? scan.size : 0
     try nextMoment()
-    refresh(&segment)
+    try refresh(&segment)
     scan.ground.boundary = segment.top ?? segment.limit
     marks.seek(to: from)
     if size < 4 * window.pageSize { window.expectMore() }
@@ -50,36 +50,39 @@ extension HeapWalk {
     return from >= segment.limit ? .limit : nil
   }
 
-  /// Lets the target run, stops it again, and reads anew what every part of the walk needs.
-  mutating func nextMoment() throws(ReadFault) {
+  /// Lets the target run, stops it again, and reads anew what every part of the walk needs; what belongs
+  /// to the present arena only if the walk goes on in it.
+  mutating func nextMoment(ofArena goesOnInArena: Bool = true) throws(ReadFault) {
     guard let pacing else { return }
+    pacing.letRun()
     leaveFastbins()
     try stopAgain(pacing)
     if pacing.stopsTarget {
       try reportMovement([arena])
-      try enterFastbins()
-      // What is not known of the threads was said of the first stop.
-      log.isMuted = true
-      try markThreadCaches(heads: arena.fastbinHeads)
-      log.isMuted = false
+      if goesOnInArena { try enterFastbins() }
+      try markThreadCachesAgain()
     }
     pacing.beginWork()
     scan.ground.isMoving = isLive || changeMoment > arenaMoment
+    prepareCaches()
     prepareFastbins()
   }
 
   /// Lets the target run, stops it again, and reads the present arena anew.
   mutating func stopAgain(_ pacing: any WalkPacing) throws(ReadFault) {
-    threads = try pacing.proceed()
-    progress.moment += 1
+    pacing.letRun()
+    // What was read ahead is waited for while the target runs.
     window.forget()
     probe.forget()
     farHeaders.forget()
+    strayHeaps = nil
+    threads = try pacing.proceed()
+    progress.moment += 1
     try refreshArena()
   }
 
   /// Takes over what has changed of a segment.
-  private mutating func refresh(_ segment: inout Segment) {
+  private mutating func refresh(_ segment: inout Segment) throws(ReadFault) {
     let top = arena.top.bits
     switch segment.place {
     case .programBreak:
@@ -89,10 +92,9 @@ extension HeapWalk {
       // One that is gone was empty; it ends where the walk is.
       segment.limit = now?.range.upperBound.bits ?? segment.start
     case .mapping:
-      // Its end is where it was, but for the last one's, which grows with top.
-      if let end = data.reachEnd(containing: segment.start) {
-        segment.limit = min(segment.limit, end)
-      }
+      // Its end is where it was, but for the last one's, which moves with top.
+      let end = try topEnd(from: segment.start) ?? segment.limit
+      segment.limit = min(end, data.reachEnd(containing: segment.start) ?? end)
     }
     segment.top = top >= segment.start && top < segment.limit ? top : nil
   }

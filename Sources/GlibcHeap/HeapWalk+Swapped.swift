@@ -33,9 +33,14 @@ extension HeapWalk {
   var presentArena: FindingLog.SwappedPart { .arena(Int(scan.ground.arena)) }
 
   /// Whether the page of `address` is swapped out; false if that cannot be told.
-  func isSwappedOut(_ address: UInt64) -> Bool {
+  func isSwappedOut(_ address: UInt64) -> Bool { pageState(of: address) == .swapped }
+
+  /// Whether the page of `address` may ever have been touched; true if that cannot be told.
+  func isTouched(_ address: UInt64) -> Bool { pageState(of: address) != .untouched }
+
+  private func pageState(of address: UInt64) -> PageState? {
     let page = RemoteAddress(address).alignedDown(to: window.pageSize)
-    return reader.pageStates(from: page, count: 1, pageSize: window.pageSize)?.first == .swapped
+    return reader.pageStates(from: page, count: 1, pageSize: window.pageSize)?.first
   }
 
   /// Notes it if the header at `address` was read, but not the links behind it, because those are on a

@@ -53,6 +53,8 @@ package struct HeapWalk: ~Copyable {
   // What changes from one stop to the next.
   var threads: [ThreadState]
   var data: DataRanges
+  /// Whether the mappings were read once more because something led elsewhere.
+  var hasDoubtedData = false
   var parameters: Parameters
   var progress = WalkProgress()
   /// The arena that is being walked, as it is in the present stop.
@@ -61,6 +63,8 @@ package struct HeapWalk: ~Copyable {
   var ringMoment = 0
   var arenaMoment = 0
   var changeMoment = 0
+  /// The last stop in which the mappings were read because an arena had grown too much.
+  var growthMoment = -1
 
   var window: Window
   /// For looks aside while `window` stays where the walk is.
@@ -80,10 +84,15 @@ package struct HeapWalk: ~Copyable {
   var binLists: [BinLists] = []
   /// The chunks in the present arena's fastbins, if it is read in more than one stop.
   var fastbinSets: FastbinSets?
+  /// How many chunks that may be in a fastbin are kept of the arenas walked before.
+  var keptCandidates = 0
   /// Where its fastbins have begun, of a target that runs.
   var liveHeads: [FastbinHead] = []
-  /// What the thread caches were marked by, as it was in the stop before.
-  var cacheEvidence: CacheEvidence?
+  /// The threads of which was said that their caches are not known.
+  var unknownThreads: Set<Int32> = []
+  /// The thread caches as the present stop, or one before, has shown them, and the stop of `marks`.
+  var knownCaches: KnownCaches?
+  var cachesMoment = -1
   /// Headers that are read many at once.
   var farHeaders: FarHeaders
   /// Heaps found by their headers alone, by their arena's address; nil before they were searched.
@@ -98,10 +107,13 @@ package struct HeapWalk: ~Copyable {
   var duplicateMarks: [UInt64] = []
   var marks: Marks
   var linking = ListLinking.masked
+  var isLinkingDecided = false
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
   /// What thread arenas have reserved for their heaps.
   var reservations: [AddressRange] = []
+  /// Segments of a main arena without the program break that were found beside those in `hints`.
+  var foundSegments: [AddressRange] = []
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
@@ -226,17 +238,17 @@ package struct HeapWalk: ~Copyable {
     var arenas = try readRing()
     try reportMovement(arenas)
     let heldWords = try heldWords()
+    try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
-    try locateMemory(of: arenas)
     var index = 0
     while index < arenas.count {
       if includes(arena: index) {
         let summary = try walk(arenas[index], index: index)
         collected.add(summary)
-        keepFastbins(of: summary, in: &collected)
+        try keepFastbins(of: summary, in: &collected)
       }
       index += 1
       if index == arenas.count { arenas += try newArenas(since: arenas) }

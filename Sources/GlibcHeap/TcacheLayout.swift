@@ -35,6 +35,11 @@ package struct TcacheLayout: Hashable, Sendable {
   /// The size of the whole structure.
   package var byteCount: Int { heads + 8 * binCount }
 
+  /// Whether `field` can be the size field of a structure's chunk.
+  func isHeader(_ field: UInt64) -> Bool {
+    field & 2 == 0 && (field & ~7 == chunkSize || field & ~7 == chunkSize + 16)
+  }
+
   /// The smallest and the largest chunk size that bin `index` may hold, in bytes.
   ///
   /// The 12 large bins of glibc 2.42 hold chunks of one power of two each, from 0x420 to 4 MiB.

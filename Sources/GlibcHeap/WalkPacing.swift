@@ -24,7 +24,12 @@ package protocol WalkPacing: AnyObject {
   /// - Throws: a fault that ends the walk.
   func proceed() throws(ReadFault) -> [ThreadState]
 
+  /// Does what must be done every few milliseconds while the target runs.
+  func attend()
+
   /// The target's mappings as they are now.
+  ///
+  /// Of a process with thousands of them, reading them takes longer than a stop may last.
   ///
   /// - Throws: a fault that ends the walk.
   func mappings() throws(ReadFault) -> [MemoryMapping]

@@ -158,14 +158,6 @@ private struct SharedPages {
   }
 }
 
-extension RemoteAddress {
-  /// The nearest multiple of `alignment` (a power of two) at or above this address, or the highest
-  /// one that exists.
-  fileprivate func alignedUp(to alignment: UInt64) -> RemoteAddress {
-    (advanced(by: alignment &- 1) ?? RemoteAddress(.max)).alignedDown(to: alignment)
-  }
-}
-
 extension AddressRange {
   /// The whole pages inside, without any that has one of the first `kept` bytes.
   fileprivate func wholePages(after kept: UInt64, of pageSize: UInt64) -> AddressRange {

@@ -27,6 +27,12 @@ package struct RemoteAddress: Hashable, Comparable, Sendable, BitwiseCopyable {
     RemoteAddress(bits & ~(alignment &- 1))
   }
 
+  /// The nearest multiple of `alignment` (a power of two) at or above this address, or the highest
+  /// one that exists.
+  package func alignedUp(to alignment: UInt64) -> RemoteAddress {
+    (advanced(by: alignment &- 1) ?? RemoteAddress(.max)).alignedDown(to: alignment)
+  }
+
   package static func < (left: RemoteAddress, right: RemoteAddress) -> Bool {
     left.bits < right.bits
   }

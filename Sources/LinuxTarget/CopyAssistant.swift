@@ -15,7 +15,7 @@ import Synchronization
 /// Either thread takes the next piece that nobody has taken, so that the one that wants the memory never
 /// waits for more than one piece. The number of the job is part of what is taken by, so that a late
 /// thread cannot take a piece of another job.
-final class CopyAssistant: ReadAhead, @unchecked Sendable {
+final class CopyAssistant: ReadAhead {
   /// How much is copied by one call: enough to make the call's own time small.
   private static let pieceLength = 64 << 10
   /// How often the assistant looks for a job before it sleeps: about 100 us.
@@ -40,10 +40,10 @@ final class CopyAssistant: ReadAhead, @unchecked Sendable {
   /// How many bytes were copied and not cancelled.
   private(set) var copiedBytes: UInt64 = 0
 
-  /// Starts the thread; nil if there is one processor only, or if the thread may not take precedence
-  /// over others: then it would have to be waited for.
+  /// Starts the thread; nil if there is one processor only for us, or if the thread may not take
+  /// precedence over others: then it would have to be waited for.
   init?(pid: Int32) {
-    guard sysconf(Int32(_SC_NPROCESSORS_ONLN)) > 1 else { return nil }
+    guard cpt_processor_count() > 1 else { return nil }
     self.pid = pid
     wakeUp = cpt_make_event()
     guard wakeUp >= 0 else { return nil }
@@ -80,10 +80,11 @@ final class CopyAssistant: ReadAhead, @unchecked Sendable {
   ) {
     precondition(!hasJob, "a reading is finished or cancelled before the next")
     hasJob = true
-    self.address.store(address.bits, ordering: .relaxed)
+    // Whoever sees one of these sees that the job before has ended.
+    self.address.store(address.bits, ordering: .releasing)
     let start = unsafe buffer.withPrefix(offset + count) { UInt(bitPattern: $0.baseAddress) }
-    destination.store(start + UInt(offset), ordering: .relaxed)
-    self.count.store(count, ordering: .relaxed)
+    destination.store(start + UInt(offset), ordering: .releasing)
+    self.count.store(count, ordering: .releasing)
     copied.store(0, ordering: .relaxed)
     readable.store(.max, ordering: .relaxed)
     let job = (ticket.load(ordering: .relaxed) >> 32) &+ 1
@@ -116,7 +117,12 @@ final class CopyAssistant: ReadAhead, @unchecked Sendable {
   }
 
   private func waitForPieces(_ number: Int) {
-    while copied.load(ordering: .acquiring) < number {}
+    var looks = 0
+    while copied.load(ordering: .acquiring) < number {
+      looks += 1
+      // Should both threads have come to share a processor, the other gets its turn by this.
+      if looks % 1000 == 0 { cpt_pause(0) }
+    }
   }
 
   /// Copies the next piece, and returns whether there was one.
@@ -124,9 +130,9 @@ final class CopyAssistant: ReadAhead, @unchecked Sendable {
     let taken = ticket.load(ordering: .acquiring)
     let piece = Int(taken & Self.pieceMask)
     let start = piece * Self.pieceLength
-    let count = count.load(ordering: .relaxed)
-    let address = address.load(ordering: .relaxed)
-    let destination = destination.load(ordering: .relaxed)
+    let count = count.load(ordering: .acquiring)
+    let address = address.load(ordering: .acquiring)
+    let destination = destination.load(ordering: .acquiring)
     guard start < count else { return false }
     // What was loaded belongs to the job of the ticket if nobody has changed that meanwhile.
     guard

@@ -32,12 +32,13 @@ package struct LinuxProcess: Sendable {
   package let startTime: UInt64
   /// Where its program break began, nil if we may not know.
   package let startBreak: RemoteAddress?
-  /// Its page size in bytes.
+  /// Its page size in bytes: the machine's, as of all its processes.
+  ///
+  /// What its auxiliary vector says it
+  /// could have written there itself (prctl(2), PR_SET_MM_MAP).
   package let pageSize: UInt64
   /// The container that it runs in.
   package let container: ContainerIdentity?
-  /// Where its program lay, nil if that could not be read.
-  private let place: ProgramPlace?
 
   /// Its process id in its own PID namespace.
   package var namespacedPid: Int32 { status.namespacedPIDs.last ?? pid }
@@ -81,9 +82,8 @@ package struct LinuxProcess: Sendable {
     return LinuxProcess(
       proc: proc, requestedID: id, pid: pid, memoryID: memoryID, status: status, command: name,
       executable: executable, isExecutableDeleted: isDeleted, startTime: stat.startTime,
-      startBreak: stat.startBreak, pageSize: pageSize(of: memoryID, proc: proc),
-      container: ContainerParser.parse(cgroup),
-      place: ProgramPlace(path: ProgramPlace.path(pid, thread: memoryID, proc: proc)))
+      startBreak: stat.startBreak, pageSize: UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE)))),
+      container: ContainerParser.parse(cgroup))
   }
 
   /// Its mappings, ascending.
@@ -132,17 +132,6 @@ package struct LinuxProcess: Sendable {
     // A first thread that has ended is a zombie while others live on.
     let status = (try? proc.text(proc.path(pid, "status"))).flatMap(ProcessStatus.init(parsing:))
     return (status?.threads ?? 0) > 1
-  }
-
-  /// Whether the process that has its id now is the one that was inspected and has not started another
-  /// program since, by a look at one small file (some microseconds, whatever its number of threads).
-  ///
-  /// The same program started again without address randomisation, with arguments and environment as
-  /// long as before, cannot be told; nor can anything but another process by those who may not attach.
-  /// `LiveMemoryReader.isAddressSpaceInUse` can tell.
-  package func isSameProgram() -> Bool {
-    guard let place else { return isStillTheSame() }
-    return ProgramPlace(path: ProgramPlace.path(pid, thread: memoryID, proc: proc)) == place
   }
 
   // A process that ends takes its files with it, in two different ways.
@@ -208,13 +197,5 @@ package struct LinuxProcess: Sendable {
     }
     // EI_CLASS, the fifth byte of an ELF file: 1 is ELFCLASS32.
     return count == 5 && start == [0x7f, 0x45, 0x4c, 0x46, 1]
-  }
-
-  private static func pageSize(of pid: Int32, proc: ProcFileSystem) -> UInt64 {
-    let bytes = (try? proc.bytes(proc.path(pid, "auxv"))) ?? []
-    let words = bytes.littleEndianWords
-    // Who may not read it may not attach either; one kernel has one page size.
-    return ProcText.pageSize(auxiliaryVector: words)
-      ?? UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
   }
 }

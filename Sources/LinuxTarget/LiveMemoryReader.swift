@@ -70,7 +70,11 @@ package final class LiveMemoryReader: MemoryReader {
   }
 
   package var readAhead: (any ReadAhead)? {
-    strategy == .processVM && !(pages.hasSwapped && !readsSwapped) ? assistant : nil
+    // An interruption is noticed by reading alone.
+    guard strategy == .processVM, !pages.hasSwapped || readsSwapped, cpt_interrupted() == 0 else {
+      return nil
+    }
+    return assistant
   }
 
   deinit {

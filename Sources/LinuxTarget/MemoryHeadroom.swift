@@ -17,11 +17,15 @@ package struct MemoryHeadroom: Hashable, Sendable {
   package var available: UInt64
   /// What bounds it.
   package var bound: Bound
+  /// Whether the kernel ends all processes of a control group, not one, if a limit is hit
+  /// (`memory.oom.group`).
+  package var endsWholeGroup: Bool
 
   /// Makes a headroom.
-  package init(available: UInt64, bound: Bound) {
+  package init(available: UInt64, bound: Bound, endsWholeGroup: Bool = false) {
     self.available = available
     self.bound = bound
+    self.endsWholeGroup = endsWholeGroup
   }
 
   /// Finds out what the process `pid`, which may be ourselves, can still have.
@@ -33,6 +37,7 @@ package struct MemoryHeadroom: Hashable, Sendable {
   package static func of(
     _ pid: Int32, proc: ProcFileSystem = ProcFileSystem(), files: String = ""
   ) -> MemoryHeadroom? {
+    var endsWholeGroup = false
     var least = (try? proc.text("\(proc.root)/meminfo")).flatMap(availableMemory)
       .map { MemoryHeadroom(available: $0, bound: .machine) }
     for group in ControlGroup.all(of: pid, limiting: "memory", proc: proc, files: files) {
@@ -43,12 +48,14 @@ package struct MemoryHeadroom: Hashable, Sendable {
           // What children have is not counted here, nor further up.
           break
         }
+        if proc.line(directory + "/memory.oom.group") == "1" { endsWholeGroup = true }
         guard let available = available(in: directory, group.version, proc: proc) else { continue }
         if available < least?.available ?? .max {
           least = MemoryHeadroom(available: available, bound: .cgroup(path: directory))
         }
       }
     }
+    least?.endsWholeGroup = endsWholeGroup
     return least
   }
 

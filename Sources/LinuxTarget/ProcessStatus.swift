@@ -1,4 +1,4 @@
-// What /proc/PID/status, stat, cmdline and auxv say: small files that are read once.
+// What /proc/PID/status, stat and cmdline say: small files that are read once.
 
 package import HeapModel
 
@@ -58,8 +58,6 @@ package struct ProcessStatus: Hashable, Sendable {
   /// What restricts its system calls (Seccomp), nil before Linux 3.8 and for a mode that is newer
   /// than this.
   package var seccomp: SeccompMode?
-  /// Whether exec can give it no privileges (NoNewPrivs), nil before Linux 4.10.
-  package var hasNoNewPrivileges: Bool?
   /// Its memory, all nil for what has none: a thread of the kernel, or a process that has ended.
   package var memory: MemoryFigures
   /// The signals that wait for it or for its process, bit 0 being signal 1.
@@ -100,22 +98,18 @@ package struct ProcessStatus: Hashable, Sendable {
     effective = number("CapEff", radix: 16) ?? 0
     bounding = number("CapBnd", radix: 16) ?? 0
     seccomp = number("Seccomp").flatMap(SeccompMode.init)
-    hasNoNewPrivileges = number("NoNewPrivs").map { (value: Int) in value != 0 }
     func bytes(_ key: Substring) -> UInt64? {
       let kibibytes: UInt64? = number(key)
       return kibibytes.map { $0.multipliedReportingOverflow(by: 1024) }
         .flatMap { $0.overflow ? nil : $0.partialValue }
     }
     memory = MemoryFigures(
-      resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), file: bytes("RssFile"),
-      swapped: bytes("VmSwap"), pageTables: bytes("VmPTE"))
+      anonymous: bytes("RssAnon"), file: bytes("RssFile"), swapped: bytes("VmSwap"))
     pendingSignals = (number("SigPnd", radix: 16) ?? 0) | (number("ShdPnd", radix: 16) ?? 0)
   }
 
   /// Whether it has ended.
   package var hasEnded: Bool { state == "Z" || state == "X" }
-  /// Whether job control has stopped it (SIGSTOP, Ctrl-Z); a stop for a tracer is another state.
-  package var isStoppedByJobControl: Bool { state == "T" }
 }
 
 /// How much memory a process has, in bytes, as `/proc/PID/status` says in KiB (proc(5)).
@@ -123,27 +117,18 @@ package struct ProcessStatus: Hashable, Sendable {
 /// Since Linux 6.2 the kernel keeps them as one counter for each processor, and what it says may lag
 /// behind by some dozen pages for each: small values may even be given as 0.
 package struct MemoryFigures: Hashable, Sendable {
-  /// In memory (VmRSS): anonymous, of files and shared.
-  package var resident: UInt64?
   /// Anonymous and in memory (RssAnon), nil before Linux 4.5.
   package var anonymous: UInt64?
   /// Of files and in memory (RssFile), nil before Linux 4.5.
   package var file: UInt64?
   /// Anonymous and swapped out (VmSwap), also into compressed memory; without shared memory.
   package var swapped: UInt64?
-  /// Its page tables (VmPTE): what a clone of it needs at once.
-  package var pageTables: UInt64?
 
   /// Makes figures.
-  package init(
-    resident: UInt64? = nil, anonymous: UInt64? = nil, file: UInt64? = nil,
-    swapped: UInt64? = nil, pageTables: UInt64? = nil
-  ) {
-    self.resident = resident
+  package init(anonymous: UInt64? = nil, file: UInt64? = nil, swapped: UInt64? = nil) {
     self.anonymous = anonymous
     self.file = file
     self.swapped = swapped
-    self.pageTables = pageTables
   }
 }
 
@@ -192,20 +177,6 @@ package enum ProcText {
     var pieces = bytes.split(separator: 0, omittingEmptySubsequences: false)
     if pieces.last?.isEmpty == true { pieces.removeLast() }
     return pieces.map { String(decoding: $0, as: UTF8.self) }
-  }
-
-  /// Reads the page size from `/proc/PID/auxv`, nil if it does not state a possible one.
-  package static func pageSize(auxiliaryVector words: [UInt64]) -> UInt64? {
-    var index = 0
-    // Pairs of a type and a value, up to the type 0 (AT_NULL); 6 is AT_PAGESZ.
-    while index + 1 < words.count, words[index] != 0 {
-      let value = words[index + 1]
-      if words[index] == 6 {
-        return (4096...1 << 20).contains(value) && value.nonzeroBitCount == 1 ? value : nil
-      }
-      index += 2
-    }
-    return nil
   }
 
   /// A link to a file without the mark of a deleted one, and whether it bore it.

@@ -33,8 +33,6 @@ struct CallingThread {
   struct Settled {
     /// Why it is stopped.
     var stop: cpt_stop
-    /// What the call returned in the midst of which it was.
-    var result: Int64
     /// How long its registers were not its own.
     var changed: Duration
   }
@@ -43,6 +41,8 @@ struct CallingThread {
   private static let indifference = 16
   /// How long to wait before looking whether the thread is still there, in nanoseconds.
   private static let patience: Int64 = 5_000_000
+  /// How long a thread may take to stop by itself, in nanoseconds.
+  private static let freezePatience: Int64 = 1_000_000_000
 
   /// Its thread id.
   let tid: Int32
@@ -139,10 +139,8 @@ struct CallingThread {
     // In the midst of a birth, all but the result register is its own again from here on.
     guard restore(), cpt_interrupt(tid) == 0, cpt_resume(tid, 0) == 0, let stop = awaitStop()
     else { return nil }
-    var result: Int64 = 0
-    guard unsafe cpt_get_result(tid, &result) == 0, restore() else { return nil }
-    return Settled(
-      stop: stop, result: result, changed: .nanoseconds(cpt_now() - changed))
+    guard restore() else { return nil }
+    return Settled(stop: stop, changed: .nanoseconds(cpt_now() - changed))
   }
 
   /// Gives the thread its own context back where it is; returns whether that was possible.
@@ -158,8 +156,11 @@ struct CallingThread {
   }
 
   /// Waits until a thread that is attached to stops, nil if it has been killed.
+  ///
+  /// One that a control group has frozen stops only when it is asked to.
   static func awaitStop(of tid: Int32, proc: ProcFileSystem) -> cpt_stop? {
     var hasWaited = false
+    var frozen = cpt_now() + freezePatience
     while true {
       var stop = cpt_stop()
       switch unsafe cpt_wait(tid, 0, &stop) {
@@ -172,6 +173,10 @@ struct CallingThread {
         return unsafe cpt_wait(tid, 0, &stop) == 1 ? stop : nil
       }
       let before = cpt_now()
+      if before >= frozen {
+        _ = cpt_interrupt(tid)
+        frozen = before + freezePatience
+      }
       cpt_await_child_signal(patience)
       hasWaited = cpt_now() - before >= patience
     }

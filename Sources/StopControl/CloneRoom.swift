@@ -4,8 +4,11 @@ package import LinuxTarget
 
 /// What a clone takes while it lives, and what there is.
 package struct CloneRoom: Hashable, Sendable {
-  /// The bytes that it may take: the page tables of a copy, and a quarter of the data, at least 64 MiB,
-  /// to be written to by the target meanwhile; 0 if the kernel tells too little.
+  /// The bytes that it may take, 0 if the kernel tells too little.
+  ///
+  /// That is the page tables of a copy; what is swapped out, which comes back when it is read; and a
+  /// quarter of the data, at least 64 MiB, to be written to by the target meanwhile. It is all of the data
+  /// if the target would be ended with its clone, should there be too little.
   package let needed: UInt64
   /// How much memory there is, nil if that cannot be told.
   package let memory: MemoryHeadroom?
@@ -18,10 +21,13 @@ package struct CloneRoom: Hashable, Sendable {
   /// Makes an estimate for a process with such memory.
   package init(_ figures: MemoryFigures, memory: MemoryHeadroom?, tasks: TaskHeadroom?) {
     let anonymous = figures.anonymous ?? 0
+    let swapped = figures.swapped ?? 0
     let floor: UInt64 = 64 << 20
+    let written =
+      memory?.endsWholeGroup == true ? anonymous : min(anonymous, max(floor, anonymous / 4))
     // One entry of 8 bytes for a page of 4 KiB.
     needed = (anonymous / 512).addingSaturated((figures.file ?? 0) / 512)
-      .addingSaturated(min(anonymous, max(floor, anonymous / 4)))
+      .addingSaturated(swapped / 512).addingSaturated(swapped).addingSaturated(written)
     self.memory = memory
     self.tasks = tasks
   }

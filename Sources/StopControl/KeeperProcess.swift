@@ -65,8 +65,9 @@ struct KeeperProcess: ~Copyable {
 
   deinit {
     if input >= 0 { close(input) }
-    if !hasEnded { Self.wait(for: pid) }
+    // What it still has to say is not waited for.
     close(output)
+    if !hasEnded { Self.wait(for: pid) }
   }
 
   /// The next thing that it says, nil if it says nothing more.

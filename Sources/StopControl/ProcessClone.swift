@@ -50,7 +50,11 @@ package struct ProcessClone: ~Copyable {
       case .failed(let error):
         // It has the target wait for what was born before it failed.
         keeper.dismiss()
-        while try keeper.next(mayGiveUp: false) != nil {}
+        while let message = try keeper.next(mayGiveUp: false) {
+          if case .ended(_, let left) = message, !left.isEmpty {
+            throw .notReaped(pid: process.pid, clones: left)
+          }
+        }
         throw error
       case let message?:
         report.add(message)

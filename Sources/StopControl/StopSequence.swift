@@ -7,10 +7,18 @@ package import LinuxTarget
 /// The stops of one process, of which at most one lasts at any time.
 ///
 /// A class, since what it controls is one process. All its calls must come from one thread, that of a
-/// `TracerThread`; between two stops we are attached to no thread of the process.
+/// `TracerThread`. Between two stops we are attached to no thread of the process, but to those that have
+/// not stopped yet, which the kernel does not let us detach: they are let go as soon as they have.
 package final class StopSequence {
   /// For how long a thread is waited for.
   package static let deadline = Duration.milliseconds(100)
+  /// How long a thread is waited for that waits in the kernel, in state D, if the pauses have a budget:
+  /// it runs none of the program's code before it stops.
+  private static let blockedDeadline = Duration.milliseconds(1)
+  /// How often threads that could not be let go are looked at while the process runs, in nanoseconds.
+  private static let lateInterval: Int64 = 500_000
+  /// The longest work for which we take precedence over all others.
+  private static let longestHurry = Duration.milliseconds(500)
   /// How long a process is let run that was stopped at a bad moment.
   private static let retryPause: Int64 = 1_000_000
 
@@ -26,7 +34,11 @@ package final class StopSequence {
   private var restStart: Int64 = 0
   private var lastRelease: Int64 = 0
   /// Whether we may take precedence over others.
-  private var mayHurry = true
+  private var mayHurry: Bool
+  /// The threads that could not be let go.
+  private var late: [ThreadStopper.Tracee] = []
+  /// The threads of which was said that something is not known.
+  private var told: Set<Int32> = []
 
   /// How often the process was stopped.
   package private(set) var stops = 0
@@ -36,17 +48,16 @@ package final class StopSequence {
   package private(set) var longestStop = Duration.zero
   /// All stops together.
   package private(set) var totalStop = Duration.zero
-  /// The time that the first stop needed for stopping the threads alone.
-  package private(set) var stoppingTime = Duration.zero
-  /// What of the threads was not known in the first stop.
+  /// What of the threads was not known in any of the stops, each told once.
   package private(set) var findings: [Finding] = []
   /// How many threads there were in the first stop.
   package private(set) var threadCount = 0
 
-  /// Prepares for stopping `process`.
-  package init(_ process: LinuxProcess, budget: StopBudget) {
+  /// Prepares for stopping `process`, of which all stops together are `expected` to take so long.
+  package init(_ process: LinuxProcess, budget: StopBudget, expected: Duration? = nil) {
     self.process = process
     self.budget = budget
+    mayHurry = budget.longestPause != nil || expected.map { $0 <= Self.longestHurry } ?? false
   }
 
   /// Whether work in the present stop should end.
@@ -93,9 +104,10 @@ package final class StopSequence {
   package func letRun() {
     guard let window = window.take() else { return }
     let before = cpt_now()
-    let length = window.end()
+    let (length, late) = window.endAtOnce()
     restStart = cpt_now()
     if mayHurry { _ = cpt_hurry(0) }
+    self.late = late
     lastRelease = restStart - before
     longestStop = max(longestStop, length)
     totalStop += length
@@ -103,17 +115,26 @@ package final class StopSequence {
     workEnd = .max
   }
 
+  /// Lets those threads go that have stopped only now, while the process runs.
+  package func attend() {
+    if !late.isEmpty, window == nil { late = ThreadStopper.letGo(late, of: process) }
+  }
+
   private func stopOnce() throws(StopError) -> [ThreadState] {
-    let next = try StopWindow(process: process, deadline: Self.deadline)
+    let next = try StopWindow(
+      process: process, deadline: Self.deadline,
+      blockedDeadline: budget.longestPause == nil ? Self.deadline : Self.blockedDeadline,
+      late: late)
+    late = []
     // While the process stands still nobody else should have our processor, if we may say so.
     if mayHurry { mayHurry = cpt_hurry(1) == 0 }
     stops += 1
     began = next.began
     beginWork()
     let threads = next.threads
+    findings += next.findings(exceptOf: told)
+    told.formUnion(next.notStopped.map(\.tid) + next.unreadable)
     if stops == 1 {
-      stoppingTime = next.length
-      findings = next.findings
       threadCount = threads.count + next.notStopped.count + next.unreadable.count
     }
     window = consume next
@@ -127,8 +148,9 @@ package final class StopSequence {
       if signal != 0 { throw .interrupted(signal: signal) }
       let left = restStart + restLength - cpt_now()
       if left <= 0 { return }
+      attend()
       // In pieces, so that an interruption is noticed.
-      cpt_pause(min(left, 20_000_000))
+      cpt_pause(min(left, late.isEmpty ? 20_000_000 : Self.lateInterval))
     }
   }
 }

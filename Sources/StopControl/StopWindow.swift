@@ -50,14 +50,22 @@ package struct StopWindow: ~Copyable {
   private let execGuard: ExecGuard
   /// When it began, of `CLOCK_MONOTONIC` in nanoseconds.
   let began: Int64
-  private let deadline: Duration
 
   /// Stops all threads of `process`, waiting for those that are slow at most `deadline` (and as
   /// long again for threads that they started meanwhile).
   ///
   /// - Throws: `StopError`, after all threads that had been stopped were let go.
   package init(process: LinuxProcess, deadline: Duration) throws(StopError) {
-    var stopper = try ThreadStopper(process)
+    try self.init(process: process, deadline: deadline, blockedDeadline: deadline, late: [])
+  }
+
+  /// The same, waiting for threads that wait in the kernel themselves at most `blockedDeadline`, and for
+  /// the `late` ones, which were asked to stop for an earlier stop already, not at all.
+  init(
+    process: LinuxProcess, deadline: Duration, blockedDeadline: Duration,
+    late: [ThreadStopper.Tracee]
+  ) throws(StopError) {
+    var stopper = try ThreadStopper(process, late: late)
     var threads: [ThreadState] = []
     threads.reserveCapacity(process.threadCount * 2)
     // It also takes care of exec while the last new threads are attached to, and ends with us.
@@ -70,7 +78,9 @@ package struct StopWindow: ~Copyable {
 
     // From here the target is held up.
     let began = cpt_now()
-    let isUnsettled = try Self.stopAll(&stopper, patience: deadline.wholeNanoseconds)
+    let isUnsettled = try Self.stopAll(
+      &stopper, patience: deadline.wholeNanoseconds,
+      blockedPatience: blockedDeadline.wholeNanoseconds)
     execGuard.dismiss()
     var notStopped: [UnstoppedThread] = []
     var unreadable: [Int32] = []
@@ -98,22 +108,24 @@ package struct StopWindow: ~Copyable {
     self.stopper = stopper
     self.execGuard = execGuard
     self.began = began
-    self.deadline = deadline
   }
 
   /// How long the target has been stopped up to now.
   package var length: Duration { .nanoseconds(cpt_now() - began) }
 
   /// What of the threads is not known.
-  package var findings: [Finding] {
-    var findings = notStopped.map { thread in
+  package var findings: [Finding] { findings(exceptOf: []) }
+
+  /// The same, but for what was not known of the threads `told` before.
+  func findings(exceptOf told: Set<Int32>) -> [Finding] {
+    var findings = notStopped.filter { !told.contains($0.tid) }.map { thread in
       let state = thread.state.map { "state \($0)" } ?? "state unknown"
       let call = thread.systemCall.map { ", in system call \($0)" } ?? ""
       return Finding(
         .threadNotStopped, at: nil,
-        "thread \(thread.tid) did not stop within \(deadline) (\(state)\(call))")
+        "thread \(thread.tid) did not stop in time (\(state)\(call))")
     }
-    findings += unreadable.map { tid in
+    findings += unreadable.filter { !told.contains($0) }.map { tid in
       Finding(.threadUnknown, at: nil, "the registers of thread \(tid) could not be read")
     }
     if isUnsettled {
@@ -137,20 +149,28 @@ package struct StopWindow: ~Copyable {
     return (length, stopper.isReleased)
   }
 
+  /// Lets all threads run on and returns how long the target was stopped, and the threads that could not
+  /// be let go, because they have not stopped yet: the kernel does that when our thread ends.
+  consuming func endAtOnce() -> (length: Duration, late: [ThreadStopper.Tracee]) {
+    let length = Duration.nanoseconds(stopper.release(grace: 0) - began)
+    return (length, stopper.surrender())
+  }
+
   /// Stops the attached threads and those that appear until they have stopped; returns whether new
   /// ones were still appearing at the end.
   private static func stopAll(
-    _ stopper: inout ThreadStopper, patience: Int64
+    _ stopper: inout ThreadStopper, patience: Int64, blockedPatience: Int64
   ) throws(StopError) -> Bool {
     stopper.interrupt(from: 0)
-    try stopper.awaitStops(from: 0, until: later(patience))
+    try stopper.awaitStops(
+      from: 0, until: later(patience), blocked: later(blockedPatience))
     let end = later(patience)
     for _ in 0..<rounds {
       let first = stopper.tracees.count
       // A list read while all known threads stand still, and without a new one, is complete.
       if try stopper.attachToNewThreads() == 0 { return false }
       stopper.interrupt(from: first)
-      try stopper.awaitStops(from: first, until: end)
+      try stopper.awaitStops(from: first, until: end, blocked: later(blockedPatience))
     }
     return true
   }

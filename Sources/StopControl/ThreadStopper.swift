@@ -32,6 +32,8 @@ struct ThreadStopper: ~Copyable {
     var signal: Int32 = 0
     /// Whether job control has stopped its process.
     var isStoppedByJobControl = false
+    /// Whether it was asked to stop for an earlier stop, which it missed.
+    var isLate = false
 
     /// Takes down why it stopped.
     mutating func note(_ stop: cpt_stop) {
@@ -65,8 +67,9 @@ struct ThreadStopper: ~Copyable {
   private var known: Set<Int32> = []
   private var listed: [Int32]
 
-  /// Prepares for a process without touching it.
-  init(_ process: LinuxProcess) throws(StopError) {
+  /// Prepares for a process without touching it; `late` are threads of it that could not be let go since
+  /// an earlier stop.
+  init(_ process: LinuxProcess, late: [Tracee] = []) throws(StopError) {
     let path = process.proc.path(process.pid, "task")
     do {
       tasks = try OwnedDescriptor(opening: path)
@@ -82,13 +85,17 @@ struct ThreadStopper: ~Copyable {
     listed = [Int32](repeating: 0, count: room)
     tracees.reserveCapacity(room)
     known.reserveCapacity(room)
+    for tracee in late {
+      tracees.append(tracee)
+      tracees[tracees.count - 1].isLate = true
+      known.insert(tracee.tid)
+    }
   }
 
   deinit {
     // A deinitialiser may not change its own value.
     var remaining = tracees
-    _ = Self.release(
-      &remaining, ownLeader: isOurChild ? pid : nil, grace: Self.releaseGrace)
+    _ = Self.release(&remaining, ownLeader: ownLeader, grace: Self.releaseGrace)
   }
 
   /// Attaches to every thread of the process that is not ours yet, and returns how many those were.
@@ -142,17 +149,20 @@ struct ThreadStopper: ~Copyable {
     }
   }
 
-  /// Waits until the threads from number `first` on have stopped or ended, or until `deadline`.
-  mutating func awaitStops(from first: Int, until deadline: Int64) throws(StopError) {
+  /// Waits until the threads from number `first` on have stopped or ended, or until `deadline`; for those
+  /// that wait in the kernel, in state D, only until `blockedDeadline`, and for late ones not at all.
+  mutating func awaitStops(
+    from first: Int, until deadline: Int64, blocked blockedDeadline: Int64 = .max
+  ) throws(StopError) {
     var idle = 0
     while true {
       var waiting = 0
       var hasProgressed = false
       for index in first..<tracees.count where tracees[index].phase == .stopping {
-        Self.poll(&tracees[index], ownLeader: isOurChild ? pid : nil)
+        Self.poll(&tracees[index], ownLeader: ownLeader)
         switch tracees[index].phase {
         case .running, .stopping:
-          waiting += 1
+          if !tracees[index].isLate { waiting += 1 }
         case .stopped:
           hasProgressed = true
         case .gone:
@@ -164,18 +174,42 @@ struct ThreadStopper: ~Copyable {
       if waiting == 0 { return }
       let signal = cpt_interrupted()
       if signal != 0 { throw .interrupted(signal: signal) }
-      if cpt_now() >= deadline { return }
+      let now = cpt_now()
+      if now >= deadline { return }
+      if now >= blockedDeadline, areAllBlocked(from: first) { return }
       idle = hasProgressed ? 0 : idle + 1
       if idle == Self.idleLimit { dropEndedLeader() }
       cpt_await_child_signal(Self.patience)
     }
   }
 
+  /// Whether all threads from number `first` on that are still waited for wait in the kernel themselves.
+  private func areAllBlocked(from first: Int) -> Bool {
+    tracees[first...].allSatisfy { $0.phase != .stopping || $0.isLate || state(of: $0.tid) == "D" }
+  }
+
   /// Lets all threads go and returns when the last that was stopped went; waits for those that have
   /// not stopped yet at most `grace` nanoseconds.
   mutating func release(grace: Int64 = ThreadStopper.releaseGrace) -> Int64 {
-    Self.release(&tracees, ownLeader: isOurChild ? pid : nil, grace: grace)
+    Self.release(&tracees, ownLeader: ownLeader, grace: grace)
   }
+
+  /// Hands over the threads that could not be let go.
+  mutating func surrender() -> [Tracee] {
+    defer { tracees = [] }
+    return tracees.filter { $0.phase != .gone }
+  }
+
+  /// Lets those of the `late` threads go that have stopped by now; returns the others.
+  static func letGo(_ late: [Tracee], of process: LinuxProcess) -> [Tracee] {
+    var late = late
+    let isOurChild = process.status.parent == getpid()
+    _ = release(&late, ownLeader: isOurChild ? process.pid : nil, grace: 0)
+    return late.filter { $0.phase != .gone }
+  }
+
+  /// The process's first thread, if it is a child of ours.
+  private var ownLeader: Int32? { isOurChild ? pid : nil }
 
   /// Whether all threads have been let go.
   var isReleased: Bool { tracees.allSatisfy { $0.phase == .gone } }

@@ -43,9 +43,7 @@ struct CaptureSubject {
   // MARK: Stops
 
   private func captureInStops(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
-    // Who is stopped anyway has no budget.
-    let isHalted = process.status.isStoppedByJobControl && request.mode == .auto
-    let isPaced = request.mode != .stop && !isHalted
+    let isPaced = request.mode != .stop
     let reader = LiveMemoryReader(process)
     let longestPause = isPaced ? request.longestPause : nil
     let largestRead = largestRead(within: longestPause)
@@ -53,14 +51,17 @@ struct CaptureSubject {
       process, target.instance, arenas: hints.arenas, reader: reader,
       budget: StopBudget(
         longestPause: longestPause, stoppedShare: request.stoppedShare,
-        expected: estimate.stopLength))
+        expected: estimate.stopLength),
+      expected: estimate.stopLength)
     reader.rememberResident(hints.memory, pageSize: process.pageSize)
     reader.startAssistant()
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
       let buffers = WalkBuffers(largestRead: largestRead)
+      // Of a process with thousands of mappings, reading them takes longer than a stop may last.
+      let before = isPaced ? try pacing.mappings() : []
       let threads = try pacing.proceed()
-      let mappings = try pacing.mappings()
+      let mappings = isPaced ? before : try pacing.mappings()
       guard target.isMapped(in: mappings) else { throw .targetGone }
       let heap = try HeapWalk.collect(
         of: target.instance, reader: reader, mappings: mappings, threads: threads,
@@ -89,14 +90,19 @@ struct CaptureSubject {
     } catch {
       pacing.letRun()
       if let failure = pacing.failure { throw Failure(failure, process: process) }
-      if error == .targetGone, process.isStillTheSame() {
-        throw Failure(
-          code: .noInput,
-          fact: "process \(process.pid) started another program while it was being looked at",
-          hints: ["run malloscope again"], isTransient: true)
-      }
-      throw Failure(error, pid: process.pid)
+      throw failure(error)
     }
+  }
+
+  /// What a fault while reading the process itself means.
+  private func failure(_ fault: ReadFault) -> Failure {
+    guard fault == .targetGone, process.isStillTheSame() else {
+      return Failure(fault, pid: process.pid)
+    }
+    return Failure(
+      code: .noInput,
+      fact: "process \(process.pid) started another program while it was being looked at",
+      hints: ["run malloscope again"], isTransient: true)
   }
 
   /// How much may be read at once so that a stop can end in time.
@@ -116,10 +122,15 @@ struct CaptureSubject {
     let threads = try targetFailure(process) { () throws(TargetError) in
       try process.threadIDs().count
     }
-    let heap = try readFailure(process) { () throws(ReadFault) in
-      try HeapWalk.collect(
+    let heap: CollectedHeap
+    do throws(ReadFault) {
+      guard target.isMapped(in: mappings) else { throw .targetGone }
+      heap = try HeapWalk.collect(
         of: target.instance, reader: reader, mappings: mappings, threads: [], options: options,
-        hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process))
+        hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process, reader: reader))
+      if reader.isAddressSpaceInUse() == false { throw .targetGone }
+    } catch {
+      throw failure(error)
     }
     return CapturedHeap(
       heap: heap, findings: [], threadCount: threads,
@@ -131,12 +142,15 @@ struct CaptureSubject {
   // MARK: Fork
 
   private func captureFork() throws(Failure) -> CapturedHeap {
+    let original = LiveMemoryReader(process)
     let clone: ProcessClone
     do throws(CloneError) {
       clone = try ProcessClone(of: process, keeper: .malloscope, room: CloneRoom(for: process))
     } catch {
       throw Failure(error, process: process)
     }
+    // It may have called exec before it was cloned.
+    if original.isAddressSpaceInUse() == false { throw failure(.targetGone) }
     let (heap, copiedBytes) = try read(clone: clone.pid, threads: clone.threads)
     var findings = clone.findings
     let threadCount = clone.threadCount
@@ -168,18 +182,31 @@ struct CaptureSubject {
   private func read(
     clone pid: Int32, threads: [ThreadState]
   ) throws(Failure) -> (CollectedHeap, copiedBytes: UInt64) {
-    let copy = try targetFailure(process) { () throws(TargetError) in
-      try LinuxProcess.inspect(pid, proc: process.proc)
+    let copy: LinuxProcess
+    let mappings: [MemoryMapping]
+    do throws(TargetError) {
+      copy = try LinuxProcess.inspect(pid, proc: process.proc)
+      mappings = try copy.mappings()
+    } catch {
+      switch error {
+      case .noSuchProcess, .ended, .zombie: throw .cloneEnded(of: process)
+      default: throw Failure(error, of: process)
+      }
     }
-    let mappings = try targetFailure(copy) { () throws(TargetError) in try copy.mappings() }
+    guard target.isMapped(in: mappings) else { throw failure(.targetGone) }
     let reader = LiveMemoryReader(copy)
     // What is swapped out is brought back for the clone alone.
     reader.readsSwapped = true
-    let heap = try readFailure(process) { () throws(ReadFault) in
-      try HeapWalk.collect(
+    do throws(ReadFault) {
+      let heap = try HeapWalk.collect(
         of: target.instance, reader: reader, mappings: mappings, threads: threads,
         options: options, hints: hints, buffers: WalkBuffers())
+      // The memory of what has ended reads as if it had never been touched.
+      guard reader.isAddressSpaceInUse() != false else { throw ReadFault.targetGone }
+      return (heap, reader.copiedBytes)
+    } catch {
+      if error == .targetGone { throw .cloneEnded(of: process) }
+      throw Failure(error, pid: process.pid)
     }
-    return (heap, reader.copiedBytes)
   }
 }

@@ -33,7 +33,7 @@ struct CopySample {
         else { break }
         best = min(best, Double(cpt_now() - before) / Double(count))
       }
-      if best.isFinite {
+      if best.isFinite, best > 0 {
         nanosecondsPerByte = best
         return
       }

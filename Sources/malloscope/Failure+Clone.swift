@@ -4,6 +4,18 @@ import LinuxTarget
 import StopControl
 
 extension Failure {
+  /// The clone of `process` ended before it was read.
+  static func cloneEnded(of process: LinuxProcess) -> Failure {
+    Failure(
+      code: .unsupported,
+      fact: "the clone of process \(process.pid) was ended while it was being read; the process "
+        + "itself runs on",
+      hints: [
+        "the kernel ends clones first when memory runs out: see the limits of its cgroup",
+        "--capture slices needs no clone",
+      ])
+  }
+
   /// The process could not be cloned, or not be rid of its clone.
   init(_ error: CloneError, process: LinuxProcess) {
     self.init(code: .unsupported, fact: error.fact, hints: error.hints)

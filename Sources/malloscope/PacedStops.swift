@@ -14,8 +14,12 @@ final class PacedStops: WalkPacing {
   /// What moves in a later one is at most what that stop's part of the heap shows.
   private static let firstAttempts = 4
   private static let laterAttempts = 2
-  /// How often it is tried now: not any more in a process that is always inside malloc.
+  /// After how many stops in a row for which that was in vain it is not tried any more: the process is
+  /// always inside malloc.
+  private static let patience = 3
+  /// How often it is tried for the next stop.
   private var attempts = PacedStops.firstAttempts
+  private var failures = 0
 
   private let process: LinuxProcess
   private let instance: MallocInstance
@@ -33,13 +37,13 @@ final class PacedStops: WalkPacing {
 
   init(
     _ process: LinuxProcess, _ instance: MallocInstance, arenas: [RemoteAddress],
-    reader: LiveMemoryReader, budget: StopBudget
+    reader: LiveMemoryReader, budget: StopBudget, expected: Duration?
   ) {
     self.process = process
     self.instance = instance
     self.arenas = arenas
     self.reader = reader
-    sequence = StopSequence(process, budget: budget)
+    sequence = StopSequence(process, budget: budget, expected: expected)
     isPaced = budget.longestPause != nil
   }
 
@@ -51,6 +55,10 @@ final class PacedStops: WalkPacing {
     sequence.letRun()
   }
 
+  func attend() {
+    sequence.attend()
+  }
+
   func proceed() throws(ReadFault) -> [ThreadState] {
     let (instance, arenas, reader) = (instance, arenas, reader)
     let retriesBefore = sequence.retries
@@ -58,8 +66,9 @@ final class PacedStops: WalkPacing {
       let threads = try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
         try HeapWalk.isQuiet(instance, arenas: arenas, threads: threads, reader: reader)
       }
-      let isHopeless = sequence.retries - retriesBefore >= attempts - 1
-      attempts = isHopeless ? 1 : Self.laterAttempts
+      let isInVain = attempts > 1 && sequence.retries - retriesBefore >= attempts - 1
+      failures = isInVain ? failures + 1 : attempts > 1 ? 0 : failures
+      attempts = failures >= Self.patience ? 1 : Self.laterAttempts
       // It may have called exec meanwhile.
       if reader.isAddressSpaceInUse() == false { throw StopFault.other(ReadFault.targetGone) }
       return threads
@@ -81,19 +90,27 @@ final class PacedStops: WalkPacing {
 /// Lets a process run while it is walked.
 final class LivePacing: WalkPacing {
   private let process: LinuxProcess
+  private let reader: LiveMemoryReader
 
   let stopsTarget = false
   let isDue = true
 
-  init(_ process: LinuxProcess) {
+  init(_ process: LinuxProcess, reader: LiveMemoryReader) {
     self.process = process
+    self.reader = reader
   }
 
   func beginWork() {}
 
   func letRun() {}
 
-  func proceed() throws(ReadFault) -> [ThreadState] { [] }
+  func attend() {}
+
+  func proceed() throws(ReadFault) -> [ThreadState] {
+    // It may have called exec meanwhile.
+    if reader.isAddressSpaceInUse() == false { throw .targetGone }
+    return []
+  }
 
   func mappings() throws(ReadFault) -> [MemoryMapping] {
     try mappingsWhileReading(process)

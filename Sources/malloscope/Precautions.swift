@@ -9,8 +9,9 @@ import LinuxTarget
 struct CaptureEstimate {
   /// From how many bytes on the user is told what will happen: 16 GiB.
   private static let hugeHeap: UInt64 = 16 << 30
-  /// What a histogram needs of our own memory, whatever the heap's size: 64 MiB.
-  private static let histogramBytes: UInt64 = 64 << 20
+  /// What a histogram needs beyond what we have when it begins, whatever the heap's size: with that, at
+  /// most 64 MiB in all.
+  private static let histogramBytes: UInt64 = 32 << 20
   /// What a chunk needs if all are kept: 40 bytes, as much again while the list grows and is sorted.
   private static let bytesPerChunk: UInt64 = 80
 

@@ -78,6 +78,8 @@ final class TestPacing: WalkPacing {
     isRunning = true
   }
 
+  func attend() {}
+
   func proceed() throws(ReadFault) -> [ThreadState] {
     letRun()
     isRunning = false

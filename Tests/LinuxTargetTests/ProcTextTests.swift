@@ -1,4 +1,4 @@
-// The parsers of status, stat, cmdline, auxv and cgroup on literal text.
+// The parsers of status, stat, cmdline and cgroup on literal text.
 
 import HeapModel
 import LinuxTarget
@@ -36,11 +36,10 @@ struct ProcTextTests {
     #expect(status.namespacedPIDs == [4713, 9, 3])
     #expect(status.permitted == 0xa804_25fb && status.effective == 1 << 19)
     #expect(status.bounding == 0x1ff_ffff_ffff && status.seccomp == .filter)
-    #expect(!status.isStoppedByJobControl && status.hasNoNewPrivileges == nil)
     #expect(status.memory == MemoryFigures())
   }
 
-  @Test("status gives memory in bytes, and tells a stop by job control from one by a tracer")
+  @Test("status gives memory in bytes, and what restricts system calls")
   func statusMemory() throws {
     let text = """
       State:\tT (stopped)
@@ -54,24 +53,16 @@ struct ProcTextTests {
       RssAnon:\t    1000 kB
       RssFile:\t     230 kB
       RssShmem:\t       4 kB
-      VmPTE:\t      68 kB
       VmSwap:\t       0 kB
-      NoNewPrivs:\t1
       Seccomp:\t1
       """
     let status = try #require(ProcessStatus(parsing: text))
-    #expect(
-      status.memory
-        == MemoryFigures(
-          resident: 1_263_616, anonymous: 1_024_000, file: 235_520, swapped: 0,
-          pageTables: 69_632))
-    #expect(status.isStoppedByJobControl && status.hasNoNewPrivileges == true)
+    #expect(status.memory == MemoryFigures(anonymous: 1_024_000, file: 235_520, swapped: 0))
     #expect(status.seccomp == .strict)
     let odd = text.replacing("Seccomp:\t1", with: "Seccomp:\t9")
-      .replacing("1234 kB", with: "18446744073709551615 kB").replacing("NoNewPrivs:\t1", with: "")
+      .replacing("1000 kB", with: "18446744073709551615 kB")
     let other = try #require(ProcessStatus(parsing: odd))
-    #expect(other.seccomp == nil && other.memory.resident == nil)
-    #expect(other.hasNoNewPrivileges == nil)
+    #expect(other.seccomp == nil && other.memory.anonymous == nil)
   }
 
   @Test("a status of an old kernel has one id, and one without its basic fields is none")
@@ -123,16 +114,6 @@ struct ProcTextTests {
     #expect(ProcText.arguments(Array("a b\0\0c\0".utf8)) == ["a b", "", "c"])
     // A program that wrote a title over its arguments leaves no end.
     #expect(ProcText.arguments(Array("nginx: worker".utf8)) == ["nginx: worker"])
-  }
-
-  @Test("the page size is taken from its pair, and only if it can be one")
-  func pageSize() {
-    #expect(ProcText.pageSize(auxiliaryVector: [33, 0x7fff_0000, 6, 65536, 0, 0]) == 65536)
-    #expect(ProcText.pageSize(auxiliaryVector: [33, 6, 6, 4096]) == 4096)
-    #expect(ProcText.pageSize(auxiliaryVector: [0, 0, 6, 4096]) == nil)
-    #expect(ProcText.pageSize(auxiliaryVector: [6, 4097, 0, 0]) == nil)
-    #expect(ProcText.pageSize(auxiliaryVector: [6, 0]) == nil)
-    #expect(ProcText.pageSize(auxiliaryVector: [6]) == nil)
   }
 
   @Test("the mark of a deleted executable is taken off")

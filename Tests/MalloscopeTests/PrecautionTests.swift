@@ -27,7 +27,7 @@ struct PrecautionTests {
     let program = try TargetProgram(scenario: "million", ["--heartbeat"])
     try program.waitReady()
     let group = try TestControlGroup("memory")
-    // A million chunks need 80 MB beside the 64 MiB of every run.
+    // A million chunks need 80 MB beside the 32 MiB of every run.
     try group.limitMemory(to: 112 << 20)
     _ = try program.ask()
     let refused = try run(["chunks", "\(program.pid)"] + CaptureChoice.stop.options, in: group)
@@ -63,12 +63,12 @@ struct PrecautionTests {
     let program = try TargetProgram(scenario: "small10")
     try program.waitReady()
     let group = try TestControlGroup("memory")
-    try group.limitMemory(to: 56 << 20)
+    try group.limitMemory(to: 32 << 20)
     let refused = try run(["\(program.pid)"] + choice.options, in: group)
     #expect(refused.exitCode == 69)
     #expect(
       refused.error.hasPrefix(
-        "malloscope: process \(program.pid) was left alone: the histogram may need 64 MiB, but "),
+        "malloscope: process \(program.pid) was left alone: the histogram may need 32 MiB, but "),
       "\(refused.error)")
   }
 
