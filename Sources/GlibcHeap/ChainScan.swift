@@ -23,13 +23,26 @@ struct FreeChunk: BitwiseCopyable {
 }
 
 /// A chunk that could be in a fastbin by what its first word holds.
+///
+/// 16 bytes, since there may be millions: addresses of chunks leave their lowest four bits to others.
 struct FastbinCandidate: BitwiseCopyable {
-  var address: UInt64
-  var size: UInt64
-  /// The chunk that its decoded link leads to, 0 at a list's end.
-  var next: UInt64
+  private let addressAndBin: UInt64
+  private let nextAndFlag: UInt64
+
+  /// Makes one of a chunk of a fastbin's size, of which the decoded link leads to `next`, 0 at a list's
+  /// end.
+  ///
+  /// Both addresses must be multiples of 16.
+  init(address: UInt64, size: UInt64, next: UInt64, isCounted: Bool) {
+    addressAndBin = address | ((size >> 4) &- 2) & 15
+    nextAndFlag = next | (isCounted ? 1 : 0)
+  }
+
+  var address: UInt64 { addressAndBin & ~15 }
+  var size: UInt64 { 32 &+ (addressAndBin & 15) << 4 }
+  var next: UInt64 { nextAndFlag & ~15 }
   /// Whether it was counted as cached already.
-  var isCounted = false
+  var isCounted: Bool { nextAndFlag & 1 != 0 }
 }
 
 /// A walk along one segment's chunks, and what it has counted in one arena so far.
@@ -78,7 +91,7 @@ struct ChainScan {
   /// How many free chunks are remembered for telling which of them a broken list lacks: 8 MiB.
   static let freeChunkLimit = 1 << 18
   /// How many possible fastbin chunks of all arenas are remembered: 16 MiB.
-  static let fastbinCandidateLimit = 1 << 19
+  static let fastbinCandidateLimit = 1 << 20
   /// How many chunks of the watched sizes are noted.
   static let watchedLimit = 1 << 16
 
@@ -106,7 +119,7 @@ struct ChainScan {
   var fastbinChunks: [UInt64] = []
   /// Chunks of the watched sizes.
   var watched: [UInt64] = []
-  var chunks: [Chunk] = []
+  var chunks = ChunkStore()
 
   init(ground: Ground) {
     self.ground = ground

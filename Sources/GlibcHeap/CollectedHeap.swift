@@ -17,6 +17,10 @@ package struct CollectedHeap: Sendable {
   /// kept.
   var states: [UInt64: ChunkState] = [:]
   var keepsChunks = false
+  /// The chunks themselves, and those of them that were found to be in a fastbin when they had been
+  /// kept already.
+  var chunks = ChunkStore()
+  var fastbinChunks: [UInt64] = []
   /// What the threads inside malloc have in their registers and at the end of their stacks.
   var heldWords: Set<UInt64> = []
   /// The mappings of mmapped chunks.
@@ -38,23 +42,39 @@ package struct CollectedHeap: Sendable {
     partial.accountedBytes &+= min(summary.systemBytes, summary.accountedBytes)
   }
 
-  /// The finished snapshot, its chunks ascending by address.
-  package consuming func snapshot() -> HeapSnapshot {
+  /// The finished snapshot, its chunks ascending by address; to be called once: what it is made of goes,
+  /// so that there are never two of each chunk.
+  package mutating func snapshot() -> HeapSnapshot {
     for lists in fastbins { follow(lists) }
     for lists in binLists {
       partial.checks[lists.check] = lists.compare(threads: threadCount, data: data, log: &log)
     }
-    for index in partial.chunks.indices where !states.isEmpty {
-      if let state = states[partial.chunks[index].userAddress.bits &- 16] {
-        partial.chunks[index].state = state
-      }
-    }
     var snapshot = partial
     snapshot.sizes = sizes.classes
-    snapshot.chunks.sort { $0.userAddress < $1.userAddress }
+    snapshot.chunks = finishedChunks()
     snapshot.findings += log.findings
     snapshot.suppressedFindings = log.suppressed
     return snapshot
+  }
+
+  /// The chunks with their final states, ascending by address.
+  private mutating func finishedChunks() -> [Chunk] {
+    for chunk in fastbinChunks { states[chunk] = .fastbin }
+    // Taken out, so that its blocks can go.
+    let store = chunks
+    chunks = ChunkStore()
+    var finished = store.joined()
+    for index in finished.indices where !states.isEmpty {
+      if let state = states[finished[index].userAddress.bits &- 16] {
+        finished[index].state = state
+      }
+    }
+    // Sorting needs room for half of them; the walk has often met them in this order.
+    let isSorted = finished.indices.dropFirst().allSatisfy {
+      finished[$0 - 1].userAddress < finished[$0].userAddress
+    }
+    if !isSorted { finished.sort { $0.userAddress < $1.userAddress } }
+    return finished
   }
 
   /// Follows an arena's fastbins through the candidates that the walk noted, and counts their chunks

@@ -1,12 +1,12 @@
 // The parts of the address space that can hold chunks.
 
-import HeapModel
+package import HeapModel
 
 /// Private writable anonymous memory, neighbouring mappings joined.
 ///
 /// Mappings are no heap boundaries: the kernel splits them (huge pages, mlock, names) and merges them
 /// with neighbours, and labels what is beside the break `[heap]`.
-struct DataRanges {
+package struct DataRanges: Sendable {
   /// The ranges, ascending and disjoint.
   private(set) var ranges: [AddressRange]
   /// The same with memory of any protection: a page that the program has protected inside of a chunk
@@ -18,7 +18,7 @@ struct DataRanges {
   private(set) var breakMappings: [AddressRange]
 
   /// Picks them from the target's mappings.
-  init(_ mappings: [MemoryMapping]) {
+  package init(_ mappings: [MemoryMapping]) {
     let candidates = mappings.filter { $0.isPrivateAnonymousData }
       .sorted { $0.range.lowerBound < $1.range.lowerBound }
     ranges = Self.joined(candidates.map(\.range))

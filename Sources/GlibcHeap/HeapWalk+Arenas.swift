@@ -70,6 +70,7 @@ extension HeapWalk {
     arenaMoment = progress.moment
     changeMoment = progress.moment
     let systemBytesBefore = arena.systemBytes
+    walkedLimit = Self.endlessBytes &+ first.systemBytes &+ first.systemBytes / 2
     var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
@@ -147,9 +148,6 @@ extension HeapWalk {
     noteLock()
     if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
-    if let pacing, isLive, arena.systemBytes != before.systemBytes {
-      data = DataRanges(try pacing.mappings())
-    }
     if arena.address != instance.mainArena {
       heaps[arena.address] = try findHeaps(of: arena)
     }
@@ -158,14 +156,26 @@ extension HeapWalk {
 
   // MARK: Growth
 
+  /// How much more is walked than one and a half times of what an arena had when the walk began: one that
+  /// grows faster than it is read must not be read for ever.
+  private static var endlessBytes: UInt64 { 256 << 20 }
+
+  /// Whether the present arena has grown so fast that its walk should end.
+  var isEndless: Bool {
+    pacing != nil && scan.inUse.bytes &+ scan.free.bytes &+ scan.cached.bytes > walkedLimit
+  }
+
   /// How much an arena is believed to have grown without a look at the mappings: as much as a heap holds.
   private static var believedGrowth: UInt64 { HeapInfoLayout.defaultHeapMaximum }
+  /// How often at least a target that runs is looked at before its mappings are read again: otherwise it
+  /// could grow faster than it is read.
+  private static var looksBetweenMappings: Int { 64 }
 
   /// Has `data` reach as far as `arena`, which may have grown since the mappings were read.
   ///
   /// Reading them anew in a stop takes 0.6 us for each, of which some processes have tens of thousands.
   mutating func followGrowth(of arena: Arena) throws(ReadFault) {
-    guard let pacing, !isLive else { return }
+    guard let pacing else { return }
     var isDoubtful = false
     for range in memory(of: arena) {
       let end = range.upperBound.alignedUp(to: options.pageSize).bits
@@ -181,7 +191,8 @@ extension HeapWalk {
     if !arena.isContiguous, arena.address == instance.mainArena, !arena.hasNoMemory {
       isDoubtful = isDoubtful || data.range(containing: arena.top.bits) == nil
     }
-    guard isDoubtful, growthMoment != progress.moment else { return }
+    let since = progress.moment - (growthMoment ?? -Self.looksBetweenMappings)
+    guard isDoubtful, since >= (isLive ? Self.looksBetweenMappings : 1) else { return }
     growthMoment = progress.moment
     data = DataRanges(try pacing.mappings())
     doubtThreadCaches()
@@ -299,7 +310,9 @@ extension HeapWalk {
     let headerSize = heapInfoSize(of: arena)
     var walked: Set<UInt64> = []
     // Looked up again each time: the arena may have got another heap meanwhile.
-    while let heap = heaps[arena.address]?.first(where: { !walked.contains($0.start) }) {
+    while !isEndless,
+      let heap = heaps[arena.address]?.first(where: { !walked.contains($0.start) })
+    {
       walked.insert(heap.start)
       let isFirst = heap.range.contains(arena.address)
       let first = HeapInfoLayout(byteCount: headerSize)

@@ -3,81 +3,8 @@
 import HeapModel
 import RemoteMemory
 
-/// The chunks in one arena's fastbins, as all stops together have shown them.
-///
-/// The lists are stacks: what is taken or put is at their beginning, and what lies deeper stays, until
-/// glibc takes whole lists apart. So they are followed once, in as many stops as that takes, and from
-/// then on only from where they begin to the first chunk that is known.
-struct FastbinSets {
-  /// One list's chunks.
-  struct List {
-    /// From the last to the first, so that the list's beginning is this array's end.
-    private var chunks: [UInt64] = []
-    private var places: [UInt64: Int] = [:]
-
-    func contains(_ chunk: UInt64) -> Bool { places[chunk] != nil }
-
-    /// Takes over that the list begins with `fresh` chunks, after which it goes on with `known`, or ends.
-    mutating func begin(with fresh: [UInt64], before known: UInt64?) {
-      let kept = known.flatMap { places[$0] }.map { $0 + 1 } ?? 0
-      while chunks.count > kept, let last = chunks.popLast() { places[last] = nil }
-      for chunk in fresh.reversed() {
-        places[chunk] = chunks.count
-        chunks.append(chunk)
-      }
-    }
-
-    /// All its chunks.
-    var all: [UInt64] { chunks }
-  }
-
-  /// The lists, by their number.
-  var lists = [List](repeating: List(), count: ArenaLayout.fastbinCount)
-  /// Where they began when they were last followed.
-  var heads = [UInt64](repeating: 0, count: ArenaLayout.fastbinCount)
-  /// How many more chunks may be followed.
-  var chunksLeft: Int
-  /// Whether they were too long to be followed to their ends.
-  var isCut = false
-  /// For each list that led elsewhere than to a chunk of its size or to its end, where that was.
-  var strays = [UInt64?](repeating: nil, count: ArenaLayout.fastbinCount)
-  /// How many chunks were found to be in a list.
-  var found = 0
-
-  /// Makes empty sets that may follow so many chunks.
-  init(limit: Int) {
-    chunksLeft = limit
-  }
-
-  /// How many chunks there are in the lists.
-  var count: Int { lists.reduce(0) { $0 + $1.all.count } }
-
-  /// Notes that what list number `bin` leads to is no chunk that it could go on with.
-  mutating func noteEnd(of bin: Int, at chunk: UInt64) {
-    if chunk != 0, !lists[bin].contains(chunk) { strays[bin] = chunk }
-  }
-
-  /// Whether `chunk` is in one of them.
-  func contains(_ chunk: FastbinCandidate) -> Bool {
-    let bin = Int(truncatingIfNeeded: chunk.size >> 4) - 2
-    return lists.indices.contains(bin) && lists[bin].contains(chunk.address)
-  }
-}
-
-/// Where a list of fastbin chunks begins.
-struct FastbinHead: Hashable, Sendable {
-  /// The size of its chunks.
-  var size: UInt64
-  /// The first chunk.
-  var chunk: UInt64
-}
-
 extension HeapWalk {
-  /// How many chunks of an arena's lists are followed and kept: 12 MiB.
-  ///
-  /// A round of one chunk of each list takes 2 to 3 us.
-  private static var followedChunks: Int { 200_000 }
-  /// How many chunks that may be in a fastbin are kept at least for one arena: 2 MiB.
+  /// How many chunks that may be in a fastbin are kept at least for one arena: 1 MiB.
   private static var leastCandidates: Int { 1 << 16 }
   /// How many of them can come at once: so many chunks fit into what is read at once.
   private static var candidatesAtOnce: Int { WalkBuffers.largestRead / 32 }
@@ -93,7 +20,9 @@ extension HeapWalk {
     of summary: ArenaSummary, in collected: inout CollectedHeap
   ) throws(ReadFault) {
     defer {
-      scan.fastbinCandidates = []
+      // The next arena's need the room; without a pause to keep, it is handed over with what is in it.
+      if pacing == nil { scan.fastbinCandidates = [] }
+      scan.fastbinCandidates.removeAll(keepingCapacity: true)
       scan.hasDroppedCandidates = false
       liveHeads = []
       fastbinSets = nil
@@ -112,7 +41,8 @@ extension HeapWalk {
     let hasChanged = isLive && changeMoment > arenaMoment
     lists.isTold = if hasChanged, case .masked = linking { true } else { false }
     lists.heads = isLive ? liveHeads : fastbinHeads
-    lists.candidates = scan.fastbinCandidates
+    lists.candidates =
+      pacing == nil ? scan.fastbinCandidates : scan.fastbinCandidates.map { $0 }
     keptCandidates += lists.candidates.count
     collected.fastbins.append(lists)
   }
@@ -160,14 +90,25 @@ extension HeapWalk {
   /// Follows the fastbins of the present arena as far as is not known yet; the chunks that the stop
   /// before has shown, and this one will, are looked up in them when the target runs again.
   mutating func enterFastbins() throws(ReadFault) {
-    guard pacing?.stopsTarget == true, arena.layout.fastbins != nil else { return }
-    var sets = fastbinSets ?? FastbinSets(limit: Self.followedChunks)
+    guard let pacing, !isLive, arena.layout.fastbins != nil else { return }
+    var sets = fastbinSets ?? FastbinSets()
     // Once more where following took more than one stop: what came meanwhile is at the beginnings.
     for _ in 0..<Self.followings where sets.heads != arena.fastbinHeads {
-      try follow(&sets, mayStop: true)
+      let moment = progress.moment
+      let rounds = try follow(&sets, mayStop: true)
+      guard rounds > Self.roundsBesides || progress.moment != moment else { break }
+      // What follows needs most of a stop.
+      pacing.letRun()
+      sets.update()
+      try stopAgain(pacing)
     }
     fastbinSets = sets
   }
+
+  /// After how many links of each list it is looked whether the stop should end.
+  private static var roundsAtOnce: Int { 8 }
+  /// How many links of each list can be followed in a stop beside what else is to be done in it.
+  private static var roundsBesides: Int { 32 }
 
   /// How often lists are followed in a row that begin elsewhere each time.
   private static var followings: Int { 3 }
@@ -179,8 +120,8 @@ extension HeapWalk {
       arena.layout.fastbins != nil
     else { return }
     if fastbinSets == nil {
-      var sets = FastbinSets(limit: Self.followedChunks)
-      try follow(&sets, mayStop: false)
+      var sets = FastbinSets()
+      _ = try follow(&sets, mayStop: false)
       fastbinSets = sets
     }
     settleFastbins()
@@ -189,7 +130,8 @@ extension HeapWalk {
   /// Counts those of the noted chunks as cached that are in a fastbin as it was followed.
   private mutating func settleFastbins() {
     guard var sets = fastbinSets.take() else { return }
-    for candidate in scan.fastbinCandidates where sets.contains(candidate) {
+    sets.update()
+    for candidate in scan.fastbinCandidates where sets.contains(candidate.address) {
       sets.found += 1
       scan.countAsFastbin(candidate, sizes: &sizes)
     }
@@ -197,53 +139,80 @@ extension HeapWalk {
     fastbinSets = sets
   }
 
-  /// Follows all lists that begin elsewhere than before, one link of each in a round, so that a round is
-  /// one system call; in as many stops as that takes, if it may.
+  /// Follows all lists that begin elsewhere than before, as far as is not known, several pages in a
+  /// round, so that a round is one system call; in as many stops as that takes, if it may.
+  ///
+  /// Returns how many rounds were made in the last stop.
   private mutating func follow(
     _ sets: inout FastbinSets, mayStop: Bool
-  ) throws(ReadFault) {
-    var cursors: [(bin: Int, chunk: UInt64, fresh: [UInt64])] = []
+  ) throws(ReadFault) -> Int {
+    var cursors: [FastbinCursor] = []
     for (bin, head) in arena.fastbinHeads.enumerated() where head != sets.heads[bin] {
       sets.heads[bin] = head
-      sets.strays[bin] = nil
-      if sets.lists[bin].contains(head) || !data.canHoldUserPointer(head) {
-        sets.noteEnd(of: bin, at: head)
-        sets.lists[bin].begin(with: [], before: head)
+      if sets.contains(head) || !data.canHoldUserPointer(head) {
+        sets.begin(bin, with: [], before: head)
       } else {
-        cursors.append((bin, head, []))
+        cursors.append(FastbinCursor(bin: bin, head: head))
       }
     }
     var rounds = 0
-    // A chunk is in one list once; one that is met again ends a list that leads back.
-    var met: Set<UInt64> = []
-    while !cursors.isEmpty, sets.chunksLeft > 0 {
+    var chunksLeft = FastbinSets.limit - sets.count
+    while !cursors.isEmpty {
       rounds += 1
-      sets.chunksLeft -= cursors.count
-      // Deep in a list nothing changes, but by the end of all of it.
-      if let pacing, mayStop, pacing.isDue, rounds % 64 == 0 { try stopAgain(pacing) }
-      let words = try reader.gather(
-        at: cursors.map { RemoteAddress($0.chunk &+ 8) }, wordsEach: 2)
-      for index in cursors.indices.reversed() {
-        let (bin, chunk) = (cursors[index].bin, cursors[index].chunk)
-        guard let field = words[index, 0], let stored = words[index, 1],
-          field & ~7 == 32 + 16 * UInt64(bin), met.insert(chunk).inserted
-        else {
-          sets.strays[bin] = chunk
-          sets.lists[bin].begin(with: cursors.remove(at: index).fresh, before: nil)
-          continue
-        }
-        cursors[index].fresh.append(chunk)
-        let next = linking.next(stored: stored, field: chunk &+ 16)
-        cursors[index].chunk = next
-        if sets.lists[bin].contains(next) || !data.canHoldUserPointer(next) {
-          sets.noteEnd(of: bin, at: next)
-          sets.lists[bin].begin(with: cursors.remove(at: index).fresh, before: next)
+      if let pacing, mayStop, rounds > Self.roundsAtOnce, pacing.isDue {
+        // Deep in a list nothing changes, but by the end of all of it.
+        try stopAgain(pacing)
+        rounds = 1
+        for index in cursors.indices { cursors[index].forget() }
+      }
+      let isOnPages = cursors.map(\.isOnOnePage)
+      for onPage in [true, false] {
+        let chosen = cursors.indices.filter { isOnPages[$0] == onPage }
+        guard !chosen.isEmpty else { continue }
+        let wordCount = onPage ? Int(FastbinCursor.pageSize / 8) : 2
+        let words = try reader.gather(
+          at: chosen.map { RemoteAddress(cursors[$0].readAddress) }, wordsEach: wordCount)
+        for (place, index) in chosen.enumerated() {
+          guard words.isReadable[place] else {
+            sets.begin(cursors[index].bin, with: cursors[index].fresh, before: cursors[index].chunk)
+            cursors[index].end()
+            continue
+          }
+          let found = words.words[(place * wordCount)..<((place + 1) * wordCount)]
+          if onPage {
+            cursors[index].hold(found)
+            while let header = cursors[index].header {
+              advance(&cursors[index], header.field, header.stored, &sets, &chunksLeft)
+            }
+          } else {
+            advance(
+              &cursors[index], found[found.startIndex], found[found.startIndex + 1], &sets,
+              &chunksLeft)
+          }
         }
       }
+      cursors.removeAll(where: \.hasEnded)
     }
-    for cursor in cursors {
-      sets.lists[cursor.bin].begin(with: cursor.fresh, before: nil)
-      sets.isCut = true
+    return rounds
+  }
+
+  /// Goes on from the chunk at which `cursor` is, which has a size `field` and a `stored` link.
+  private func advance(
+    _ cursor: inout FastbinCursor, _ field: UInt64, _ stored: UInt64, _ sets: inout FastbinSets,
+    _ chunksLeft: inout Int
+  ) {
+    let chunk = cursor.chunk
+    guard field & ~7 == 32 + 16 * UInt64(cursor.bin), chunksLeft > 0 else {
+      sets.begin(cursor.bin, with: cursor.fresh, before: chunk, isCut: chunksLeft <= 0)
+      cursor.end()
+      return
+    }
+    chunksLeft -= 1
+    let next = linking.next(stored: stored, field: chunk &+ 16)
+    let goesOn = cursor.advance(to: next)
+    if !goesOn || sets.contains(next) || !data.canHoldUserPointer(next) {
+      sets.begin(cursor.bin, with: cursor.fresh, before: next)
+      cursor.end()
     }
   }
 }

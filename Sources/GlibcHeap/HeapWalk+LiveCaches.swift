@@ -47,9 +47,9 @@ extension HeapWalk {
   private func sizesInUse(of chunks: Set<UInt64>) -> [UInt64: UInt64]? {
     guard options.collectsChunks else { return nil }
     var sizes: [UInt64: UInt64] = [:]
-    for chunk in scan.chunks where chunk.state == .inUse {
+    scan.chunks.forEach { chunk in
       let address = chunk.userAddress.bits &- 16
-      if chunks.contains(address) { sizes[address] = chunk.size }
+      if chunk.state == .inUse, chunks.contains(address) { sizes[address] = chunk.size }
     }
     return sizes
   }

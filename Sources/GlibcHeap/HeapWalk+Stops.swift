@@ -47,7 +47,7 @@ extension HeapWalk {
       }
       return .top
     }
-    return from >= segment.limit ? .limit : nil
+    return from >= segment.limit || isEndless ? .limit : nil
   }
 
   /// Lets the target run, stops it again, and reads anew what every part of the walk needs; what belongs

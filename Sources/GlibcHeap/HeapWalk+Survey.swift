@@ -8,7 +8,8 @@ extension HeapWalk {
   ///
   /// Small chunks use it up soon; large ones, of which only the headers are read, take long.
   private static var surveyBytes: UInt64 { 16 << 20 }
-  /// What following a large chunk is counted as, so that a look at millions of them ends.
+  /// What a large chunk is counted as whose header is there already, so that a look at millions of them
+  /// ends.
   private static var jumpBytes: UInt64 { 1 << 10 }
   /// The least size of a chunk that counts as large: what is copied at once where chunks are small is
   /// much more.
@@ -49,7 +50,9 @@ extension HeapWalk {
     var address = start
     var isBehindLarge = false
     while address < limit, limit &- address >= 32, address != arena.top.bits {
-      if !window.holds(address, 16) {
+      if window.holds(address, 16) {
+        if isBehindLarge { bytesLeft &-= min(bytesLeft, Self.jumpBytes) }
+      } else {
         guard bytesLeft > 0,
           try window.move(to: address, holding: 16, limit: limit, reader: reader)
         else { return }
@@ -62,8 +65,6 @@ extension HeapWalk {
       let isLarge = size >= Self.largeSize
       // Links on another page than the header may never have been touched.
       let isOnOnePage = address & 4095 <= 4096 - 32
-      // A jump costs about what copying so much does, be it read or not.
-      if isLarge { bytesLeft &-= min(bytesLeft, Self.jumpBytes) }
       if isLarge, isBehindLarge, isOnOnePage { hints.farHeaders.append(address) }
       if size >= TcacheLayout.bytes.chunkSize, size <= TcacheLayout.slots.chunkSize &+ 16 {
         scan.noteWatched(address)

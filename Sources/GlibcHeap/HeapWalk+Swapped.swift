@@ -22,7 +22,7 @@ extension HeapWalk {
   ) throws(ReadFault) {
     guard let parameters = try Parameters(of: instance, reader: reader) else { return }
     var walk = HeapWalk(
-      instance: instance, reader: reader, mappings: mappings, threads: [], options: options,
+      instance: instance, reader: reader, data: DataRanges(mappings), threads: [], options: options,
       hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
     let arenas = try walk.readRing()
     try walk.locateMemory(of: arenas)

@@ -64,7 +64,9 @@ package struct HeapWalk: ~Copyable {
   var arenaMoment = 0
   var changeMoment = 0
   /// The last stop in which the mappings were read because an arena had grown too much.
-  var growthMoment = -1
+  var growthMoment: Int?
+  /// How many bytes of chunks of the present arena are walked at most.
+  var walkedLimit: UInt64 = .max
 
   var window: Window
   /// For looks aside while `window` stays where the walk is.
@@ -118,7 +120,7 @@ package struct HeapWalk: ~Copyable {
   var heaps: [RemoteAddress: [Heap]] = [:]
 
   init(
-    instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    instance: MallocInstance, reader: any MemoryReader, data: DataRanges,
     threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
     buffers: consuming WalkBuffers, pacing: (any WalkPacing)?
   ) {
@@ -128,7 +130,7 @@ package struct HeapWalk: ~Copyable {
     self.pacing = pacing
     arena = Arena(address: instance.mainArena, layout: instance.arenaLayout, bytes: [])
     self.threads = threads
-    self.data = DataRanges(mappings)
+    self.data = data
     self.hints = hints
     self.parameters = parameters
     farHeaders = FarHeaders(hints.farHeaders)
@@ -141,6 +143,7 @@ package struct HeapWalk: ~Copyable {
     if pacing != nil {
       // Room that is not touched costs nothing; growing a large array in a stop would.
       scan.freeChunks.reserveCapacity(ChainScan.freeChunkLimit)
+      scan.fastbinCandidates.reserveCapacity(ChainScan.fastbinCandidateLimit)
     }
   }
 
@@ -151,21 +154,21 @@ package struct HeapWalk: ~Copyable {
     of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     threads: [ThreadState], options: WalkOptions, hints: HeapHints = HeapHints()
   ) throws(ReadFault) -> HeapSnapshot {
-    try collect(
-      of: instance, reader: reader, mappings: mappings, threads: threads, options: options,
-      hints: hints, buffers: WalkBuffers()
-    ).snapshot()
+    var collected = try collect(
+      of: instance, reader: reader, data: DataRanges(mappings), threads: threads, options: options,
+      hints: hints, buffers: WalkBuffers())
+    return collected.snapshot()
   }
 
   /// Reads and walks the heap of `instance`, and leaves for later what needs no more of the target.
   ///
-  /// `hints` from an earlier look at the same process save searching; each is verified. `buffers` are
-  /// best made before the target is stopped. With `pacing`, the walk goes on in as many stops as that
+  /// `hints` from an earlier look at the same process save searching; each is verified. `data` and
+  /// `buffers` are best made before the target is stopped. With `pacing`, the walk goes on in as many stops as that
   /// has it make, and takes up each where the one before ended.
   ///
   /// - Throws: the reader's faults other than `unmapped`: memory that cannot be read is a finding.
   package static func collect(
-    of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
+    of instance: MallocInstance, reader: any MemoryReader, data: DataRanges,
     threads: [ThreadState], options: WalkOptions, hints: HeapHints,
     buffers: consuming WalkBuffers, pacing: (any WalkPacing)? = nil
   ) throws(ReadFault) -> CollectedHeap {
@@ -173,7 +176,7 @@ package struct HeapWalk: ~Copyable {
       return CollectedHeap(unreadableSnapshot(of: instance))
     }
     var walk = HeapWalk(
-      instance: instance, reader: reader, mappings: mappings, threads: threads, options: options,
+      instance: instance, reader: reader, data: data, threads: threads, options: options,
       hints: hints, parameters: parameters, buffers: buffers, pacing: pacing)
     return try walk.run()
   }
@@ -199,7 +202,7 @@ package struct HeapWalk: ~Copyable {
   ) throws(ReadFault) -> HeapHints {
     guard let parameters = try Parameters(of: instance, reader: reader) else { return HeapHints() }
     var walk = HeapWalk(
-      instance: instance, reader: reader, mappings: mappings, threads: [], options: options,
+      instance: instance, reader: reader, data: DataRanges(mappings), threads: [], options: options,
       hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
     let arenas = try walk.readRing()
     var hints = HeapHints()
@@ -254,12 +257,13 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
+    if !isLive { pacing?.letRun() }
     collected.sizes = sizes
     if isLive { try findThreadCaches(for: &collected) }
     reportProgress()
     collected.log = log
-    collected.partial.chunks = scan.chunks
-    for chunk in scan.fastbinChunks { collected.states[chunk] = .fastbin }
+    collected.chunks = scan.chunks
+    collected.fastbinChunks = scan.fastbinChunks
     collected.partial.checks = checks
     collected.partial.resynchronisations = progress.resynchronisations
     collected.binLists = binLists

@@ -73,7 +73,7 @@ private func captureWhileItLives(
   let subject = CaptureSubject(
     process: process, target: target, mappings: mappings, options: options, hints: hints,
     estimate: estimate)
-  let captured = try subject.capture(request)
+  var captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {
     residency = try targetFailure(process) { () throws(TargetError) in
@@ -81,7 +81,7 @@ private func captureWhileItLives(
     }
   }
   var facts = captured.facts
-  let snapshot = snapshot(of: captured, target)
+  let snapshot = snapshot(of: &captured, target)
   facts.resynchronisations = snapshot.resynchronisations
   facts.elapsed = clock.now - start
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
@@ -97,7 +97,7 @@ private func captureWhileItLives(
     capture: facts, snapshot: snapshot, residency: residency)
 }
 
-private func snapshot(of captured: CapturedHeap, _ target: MallocTarget) -> HeapSnapshot {
+private func snapshot(of captured: inout CapturedHeap, _ target: MallocTarget) -> HeapSnapshot {
   var snapshot = captured.heap.snapshot()
   snapshot.findings = target.findings + captured.findings + snapshot.findings
   return snapshot

@@ -59,12 +59,11 @@ struct CaptureSubject {
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
       let buffers = WalkBuffers(largestRead: largestRead)
       // Of a process with thousands of mappings, reading them takes longer than a stop may last.
-      let before = isPaced ? try pacing.mappings() : []
+      let before: DataRanges? = if isPaced { try data(pacing) } else { nil }
       let threads = try pacing.proceed()
-      let mappings = isPaced ? before : try pacing.mappings()
-      guard target.isMapped(in: mappings) else { throw .targetGone }
+      let data = if let before { before } else { try data(pacing) }
       let heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, mappings: mappings, threads: threads,
+        of: target.instance, reader: reader, data: data, threads: threads,
         options: options, hints: hints, buffers: buffers, pacing: isPaced ? pacing : nil)
       pacing.letRun()
       return heap
@@ -78,6 +77,13 @@ struct CaptureSubject {
         consistency: isAtomic ? .atomic : .sliced, stops: stops.stops,
         longestStop: stops.longestStop, totalStop: stops.totalStop, elapsed: .zero,
         copiedBytes: reader.copiedBytes - copiedBefore, retries: stops.retries))
+  }
+
+  /// Where chunks can be, of the process if it still is the program that it was.
+  private func data(_ pacing: PacedStops) throws(ReadFault) -> DataRanges {
+    let mappings = try pacing.mappings()
+    guard target.isMapped(in: mappings) else { throw .targetGone }
+    return DataRanges(mappings)
   }
 
   /// Runs what reads in stops; whatever happens, the target runs afterwards.
@@ -126,7 +132,8 @@ struct CaptureSubject {
     do throws(ReadFault) {
       guard target.isMapped(in: mappings) else { throw .targetGone }
       heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, mappings: mappings, threads: [], options: options,
+        of: target.instance, reader: reader, data: DataRanges(mappings), threads: [],
+        options: options,
         hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process, reader: reader))
       if reader.isAddressSpaceInUse() == false { throw .targetGone }
     } catch {
@@ -199,7 +206,7 @@ struct CaptureSubject {
     reader.readsSwapped = true
     do throws(ReadFault) {
       let heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, mappings: mappings, threads: threads,
+        of: target.instance, reader: reader, data: DataRanges(mappings), threads: threads,
         options: options, hints: hints, buffers: WalkBuffers())
       // The memory of what has ended reads as if it had never been touched.
       guard reader.isAddressSpaceInUse() != false else { throw ReadFault.targetGone }

@@ -193,8 +193,8 @@ struct ChangingHeapTests {
       process.become(left > 0 ? torn.heap : made.heap)
       left -= 1
     }
-    let collected = try HeapWalk.collect(
-      of: instance, reader: process, mappings: process.mappings, threads: [],
+    var collected = try HeapWalk.collect(
+      of: instance, reader: process, data: DataRanges(process.mappings), threads: [],
       options: WalkOptions(collectsChunks: true), hints: HeapHints(),
       buffers: WalkBuffers(largestRead: 128 << 10),
       pacing: TestPacing(process, stopsTarget: false))

@@ -83,11 +83,10 @@ struct PacedFuzzTests {
       for stopsTarget in [true, false] {
         let reader = VanishingReader(heap.image, after: reads)
         let pacing = TestPacing(ChangingProcess(heap), stopsTarget: stopsTarget)
-        let snapshot = try HeapWalk.collect(
-          of: instance, reader: reader, mappings: heap.mappings, threads: heap.threads,
-          options: options, hints: HeapHints(), buffers: WalkBuffers(), pacing: pacing
-        ).snapshot()
-        #expect(histogramContradictions(in: snapshot).isEmpty)
+        var collected = try HeapWalk.collect(
+          of: instance, reader: reader, data: DataRanges(heap.mappings), threads: heap.threads,
+          options: options, hints: HeapHints(), buffers: WalkBuffers(), pacing: pacing)
+        #expect(histogramContradictions(in: collected.snapshot()).isEmpty)
       }
     }
   }

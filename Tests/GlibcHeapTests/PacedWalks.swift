@@ -121,8 +121,8 @@ func pacedWalk(
   let pacing = TestPacing(process, stopsTarget: stopsTarget, patience: patience) { stop in
     change(stop, process)
   }
-  let collected = try HeapWalk.collect(
-    of: instance, reader: process, mappings: process.mappings,
+  var collected = try HeapWalk.collect(
+    of: instance, reader: process, data: DataRanges(process.mappings),
     threads: stopsTarget ? process.threads : [], options: options, hints: hints,
     buffers: WalkBuffers(largestRead: 128 << 10), pacing: pacing)
   return PacedWalk(snapshot: collected.snapshot(), stops: pacing.stops)

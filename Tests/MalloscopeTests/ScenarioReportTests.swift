@@ -1,5 +1,6 @@
 // The tool against quiet programs that know their own heap: every figure must be exact.
 
+import Foundation
 import HeapModel
 import TestKit
 import Testing
@@ -143,6 +144,37 @@ struct ScenarioReportTests {
     // A chunk is 8 bytes larger than what the program may use of it.
     #expect(document.totals.inUseBytes == held.bytes + 8 * held.count + libc + 8)
     #expect(document.totals.systemBytes == oracle.mallInfo2?.arena)
+  }
+
+  @Test("more chunks than one block of a list holds are all listed")
+  func listOfMillions() throws {
+    let program = try TargetProgram(scenario: "million", ["1100000"])
+    let held = try #require(try program.waitForOracle().held)
+    struct List: Decodable {
+      struct Accepted: Decodable { var chunks: Int }
+      var accepted: Accepted
+    }
+    let arguments = ["chunks", "\(program.pid)", "--state", "in_use", "--limit", "1", "--json"]
+    let run = try ToolRun(arguments, within: .seconds(120))
+    #expect(run.exitCode == 0, "\(run.error)")
+    let list = try JSONDecoder().decode(List.self, from: Data(run.output.utf8))
+    #expect((held.count...held.count + 9).contains(UInt64(list.accepted.chunks)))
+  }
+
+  @Test(
+    "fastbins that are too long for a list of candidates are followed, in one stop and in many",
+    arguments: [CaptureChoice.stop, .auto])
+  func longFastbins(choice: CaptureChoice) throws {
+    let path = try CompiledProgram.path("LongFastbins.c", flags: ["-w", "-pthread"])
+    let program = try TargetProgram(ChildProcess.Launch(path, ["600000"]))
+    try program.waitReady()
+    let document = try reportedHeap(program.pid, choice)
+    #expect(document.findings.isEmpty, "\(document.findings)")
+    // Each thread's own table of blocks has a mapping of its own; the rest is libc's and the loader's.
+    #expect(document.totals.inUseChunks < 20 && document.totals.mmappedChunks == 2)
+    #expect((1_199_900...1_200_000).contains(document.totals.cachedChunks))
+    #expect(document.coverage == 1)
+    #expect(try program.close() == .exit(0))
   }
 
   @Test("a process that never called malloc has an empty heap")
