@@ -38,6 +38,9 @@ struct FastbinSets {
   /// How many chunks there are in the lists.
   var count: Int { lists.reduce(0) { $0 + $1.count } }
 
+  /// How many chunks were noted that are still to be taken over.
+  var notedCount: Int { beginnings.reduce(0) { $0 + $1.fresh.count } }
+
   /// Whether `chunk` is in one of them.
   func contains(_ chunk: UInt64) -> Bool { members.contains(chunk) }
 

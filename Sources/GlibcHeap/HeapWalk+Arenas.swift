@@ -85,9 +85,8 @@ extension HeapWalk {
       try walkHeaps(&summary)
     }
     // Looking up many chunks takes long: not while the target stands still, if it need not.
-    let isLong =
-      fastbinSets != nil && !isArenaOfOneMoment
-      && scan.fastbinCandidates.count > Self.settledInStop
+    let toSettle = fastbinSets.map { $0.notedCount + scan.fastbinCandidates.count } ?? 0
+    let isLong = !isArenaOfOneMoment && toSettle > Self.settledInStop
     if isLong { pacing?.letRun() }
     leaveFastbins()
     summary.systemBytes = arena.systemBytes

@@ -33,8 +33,9 @@ package final class StopSequence {
   private var restLength: Int64 = 0
   private var restStart: Int64 = 0
   private var lastRelease: Int64 = 0
-  /// Whether we may take precedence over others.
-  private var mayHurry: Bool
+  /// Whether we take precedence over other processes in a stop, if we may: not for so long that they
+  /// would suffer.
+  package private(set) var takesPrecedence: Bool
   /// The threads that could not be let go.
   private var late: [ThreadStopper.Tracee] = []
   /// The threads of which was said that something is not known.
@@ -57,7 +58,8 @@ package final class StopSequence {
   package init(_ process: LinuxProcess, budget: StopBudget, expected: Duration? = nil) {
     self.process = process
     self.budget = budget
-    mayHurry = budget.longestPause != nil || expected.map { $0 <= Self.longestHurry } ?? false
+    takesPrecedence =
+      budget.longestPause != nil || expected.map { $0 <= Self.longestHurry } ?? false
   }
 
   /// Whether work in the present stop should end.
@@ -106,7 +108,7 @@ package final class StopSequence {
     let before = cpt_now()
     let (length, late) = window.endAtOnce()
     restStart = cpt_now()
-    if mayHurry { _ = cpt_hurry(0) }
+    if takesPrecedence { _ = cpt_hurry(0) }
     self.late = late
     lastRelease = restStart - before
     longestStop = max(longestStop, length)
@@ -127,7 +129,7 @@ package final class StopSequence {
       late: late)
     late = []
     // While the process stands still nobody else should have our processor, if we may say so.
-    if mayHurry { mayHurry = cpt_hurry(1) == 0 }
+    if takesPrecedence { takesPrecedence = cpt_hurry(1) == 0 }
     stops += 1
     began = next.began
     beginWork()

@@ -54,7 +54,7 @@ struct CaptureSubject {
         expected: estimate.stopLength),
       expected: estimate.stopLength)
     reader.rememberResident(hints.memory, pageSize: process.pageSize)
-    reader.startAssistant()
+    if pacing.sequence.takesPrecedence { reader.startAssistant() }
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
       let buffers = WalkBuffers(largestRead: largestRead)

@@ -141,4 +141,56 @@ struct LiveMemoryReaderTests {
     let run = try ToolRun(executable: program, [])
     #expect(run.output == "done\n")
   }
+
+  // MARK: Reading ahead
+
+  /// Why nothing is read on a second thread here, nil if it is.
+  private static let obstacle: String? = {
+    guard cpt_processor_count() > 1 else { return "one processor has nothing to read ahead with" }
+    guard cpt_hurry(1) == 0 else { return "taking precedence is refused: it needs CAP_SYS_NICE" }
+    _ = cpt_hurry(0)
+    return nil
+  }()
+
+  @Test(
+    "what is read ahead is what is read, up to the first hole, whatever was cancelled before",
+    .enabled(if: obstacle == nil, Comment(rawValue: obstacle ?? "")))
+  func readingAhead() throws {
+    let program = try TargetProgram(scenario: "small10")
+    try program.waitReady()
+    let process = try LinuxProcess.inspect(program.pid)
+    let heap = try #require(try process.mappings().first { $0.name == "[heap]" }).range
+    let plain = LiveMemoryReader(process)
+    let reader = LiveMemoryReader(process)
+    reader.startAssistant()
+    let ahead = try #require(reader.readAhead)
+    var generator = SystemRandomNumberGenerator()
+    var buffer = PageBuffer(byteCount: 520 << 10)
+    for round in 0..<400 {
+      let count = [1, 4095, 65536, 65537, 300_000, 512 << 10][round % 6]
+      let isAtEnd = round % 5 == 0
+      let distance =
+        isAtEnd
+        ? heap.byteCount - UInt64(count) / 2
+        : UInt64.random(in: 0...(heap.byteCount - UInt64(count)), using: &generator)
+      let address = RemoteAddress(heap.lowerBound.bits + distance)
+      ahead.begin(at: address, count: count, into: &buffer, offset: 4096)
+      if round % 3 == 0 {
+        ahead.cancel()
+        continue
+      }
+      let expected = isAtEnd ? count / 2 : count
+      #expect(ahead.finish() == expected, "\(count) bytes at \(address)")
+      guard expected > 0 else { continue }
+      let bytes = try read(plain, address, expected)
+      let isSame = bytes.indices.allSatisfy {
+        buffer.bytes.unsafeLoad(fromByteOffset: 4096 + $0, as: UInt8.self) == bytes[$0]
+      }
+      #expect(isSame, "\(count) bytes at \(address)")
+    }
+    // Cancelling or finishing nothing is nothing.
+    ahead.cancel()
+    #expect(ahead.finish() == 0)
+    #expect(try program.close() == .exit(0))
+  }
 }
