@@ -68,8 +68,8 @@ struct FastbinSets {
   }
 }
 
-/// A place in a list of fastbin chunks, with the page that it is on: neighbours in a list often are
-/// neighbours in memory.
+/// A place in a list of fastbin chunks, with the page that it is on if it is worth while to read it:
+/// neighbours in a list often are neighbours in memory.
 struct FastbinCursor {
   /// What is read at once, in bytes.
   static let pageSize: UInt64 = 4096
@@ -84,6 +84,9 @@ struct FastbinCursor {
   private var words: ArraySlice<UInt64> = []
   /// A chunk that was met before: a list that comes back to it leads back into itself.
   private var landmark: UInt64 = 0
+  /// Whether the chunk is on the page of the one before, or the page before had several of them.
+  private var isNearby = false
+  private var countOnPage = 0
 
   /// Begins at the list's first chunk.
   init(bin: Int, head: UInt64) {
@@ -91,12 +94,16 @@ struct FastbinCursor {
     chunk = head
   }
 
-  /// From where what is needed of the chunk is to be read: its page, or its words alone if they lie on two.
-  var readAddress: UInt64 { isOnOnePage ? chunk & ~(Self.pageSize - 1) : chunk &+ 8 }
+  /// Whether the chunk's page is to be read, not its words alone.
+  var wantsPage: Bool { isNearby && isOnOnePage }
+  /// From where that is to be read.
+  var readAddress: UInt64 { wantsPage ? chunk & ~(Self.pageSize - 1) : chunk &+ 8 }
   /// Whether all that is needed of the chunk is on one page.
-  var isOnOnePage: Bool { chunk & (Self.pageSize - 1) <= Self.pageSize - 24 }
+  private var isOnOnePage: Bool { chunk & (Self.pageSize - 1) <= Self.pageSize - 24 }
   /// Whether its page is at hand.
-  var isAtHand: Bool { page != 0 && isOnOnePage && chunk & ~(Self.pageSize - 1) == page }
+  private var isAtHand: Bool {
+    page != 0 && isOnOnePage && chunk & ~(Self.pageSize - 1) == page
+  }
   /// The chunk's size field and its link.
   var header: (field: UInt64, stored: UInt64)? {
     guard isAtHand else { return nil }
@@ -128,6 +135,10 @@ struct FastbinCursor {
     fresh.append(chunk)
     // At each power of two, so that a loop of any length is noticed within three rounds of it.
     if fresh.count & (fresh.count - 1) == 0 { landmark = chunk }
+    countOnPage += 1
+    let isOnSamePage = chunk / Self.pageSize == next / Self.pageSize
+    isNearby = isOnSamePage || countOnPage >= 4
+    if !isOnSamePage { countOnPage = 0 }
     chunk = next
     return next != landmark
   }

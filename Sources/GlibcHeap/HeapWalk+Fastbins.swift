@@ -139,8 +139,10 @@ extension HeapWalk {
     fastbinSets = sets
   }
 
-  /// Follows all lists that begin elsewhere than before, as far as is not known, several pages in a
-  /// round, so that a round is one system call; in as many stops as that takes, if it may.
+  /// Follows all lists that begin elsewhere than before, as far as is not known, in as many stops as that
+  /// takes, if it may.
+  ///
+  /// All at once: a round of one chunk, or one page, of each is one or two system calls.
   ///
   /// Returns how many rounds were made in the last stop.
   private mutating func follow(
@@ -165,9 +167,9 @@ extension HeapWalk {
         rounds = 1
         for index in cursors.indices { cursors[index].forget() }
       }
-      let isOnPages = cursors.map(\.isOnOnePage)
+      let wantsPage = cursors.map(\.wantsPage)
       for onPage in [true, false] {
-        let chosen = cursors.indices.filter { isOnPages[$0] == onPage }
+        let chosen = cursors.indices.filter { wantsPage[$0] == onPage }
         guard !chosen.isEmpty else { continue }
         let wordCount = onPage ? Int(FastbinCursor.pageSize / 8) : 2
         let words = try reader.gather(
