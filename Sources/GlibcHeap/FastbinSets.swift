@@ -24,7 +24,8 @@ struct FastbinSets {
 
   /// Each list's chunks from the last to the first, so that its beginning is the array's end.
   private var lists = [[UInt64]](repeating: [], count: ArenaLayout.fastbinCount)
-  private var members: Set<UInt64> = []
+  /// The same without their order, each by itself: a chunk may have left one list for another meanwhile.
+  private var members = [Set<UInt64>](repeating: [], count: ArenaLayout.fastbinCount)
   private var beginnings: [Beginning] = []
   /// Where they began when they were last followed.
   var heads = [UInt64](repeating: 0, count: ArenaLayout.fastbinCount)
@@ -41,13 +42,20 @@ struct FastbinSets {
   /// How many chunks were noted that are still to be taken over.
   var notedCount: Int { beginnings.reduce(0) { $0 + $1.fresh.count } }
 
-  /// Whether `chunk` is in one of them.
-  func contains(_ chunk: UInt64) -> Bool { members.contains(chunk) }
+  /// Whether `chunk` is in list number `bin`.
+  func contains(_ chunk: UInt64, in bin: Int) -> Bool {
+    members.indices.contains(bin) && members[bin].contains(chunk)
+  }
+
+  /// Whether `chunk` is in the list for chunks of its size.
+  func contains(_ chunk: FastbinCandidate) -> Bool {
+    contains(chunk.address, in: Int(truncatingIfNeeded: chunk.size >> 4) - 2)
+  }
 
   /// Notes that list number `bin` begins with `fresh` chunks, and that the last of them, or the arena, leads
   /// to `next`; `isCut` says that there are too many to go on.
   mutating func begin(_ bin: Int, with fresh: [UInt64], before next: UInt64, isCut: Bool = false) {
-    let isKnown = contains(next)
+    let isKnown = contains(next, in: bin)
     strays[bin] = next == 0 || isKnown || isCut ? nil : next
     if isCut { self.isCut = true }
     beginnings.append(Beginning(bin: bin, fresh: fresh, known: isKnown ? next : nil))
@@ -58,10 +66,10 @@ struct FastbinSets {
     for beginning in beginnings {
       let bin = beginning.bin
       let known = beginning.known.flatMap { lists[bin].lastIndex(of: $0) }
-      for gone in lists[bin][((known ?? -1) + 1)...] { members.remove(gone) }
+      for gone in lists[bin][((known ?? -1) + 1)...] { members[bin].remove(gone) }
       lists[bin].removeLast(lists[bin].count - ((known ?? -1) + 1))
-      members.reserveCapacity(members.count + beginning.fresh.count)
-      members.formUnion(beginning.fresh)
+      members[bin].reserveCapacity(members[bin].count + beginning.fresh.count)
+      members[bin].formUnion(beginning.fresh)
       lists[bin].append(contentsOf: beginning.fresh.reversed())
     }
     beginnings.removeAll()

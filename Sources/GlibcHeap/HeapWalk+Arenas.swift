@@ -86,7 +86,8 @@ extension HeapWalk {
     }
     // Looking up many chunks takes long: not while the target stands still, if it need not.
     let toSettle = fastbinSets.map { $0.notedCount + scan.fastbinCandidates.count } ?? 0
-    let isLong = !isArenaOfOneMoment && toSettle > Self.settledInStop
+    let isLong =
+      !isArenaOfOneMoment && toSettle > Self.settledInStop && pacing?.isHalfOver == true
     if isLong { pacing?.letRun() }
     leaveFastbins()
     summary.systemBytes = arena.systemBytes
@@ -103,7 +104,7 @@ extension HeapWalk {
   }
 
   /// How many chunks may be looked up in fastbins while the target stands still.
-  private static var settledInStop: Int { 4096 }
+  static var settledInStop: Int { 1 << 13 }
 
   /// Compares what was found of an arena with glibc's count, which was `before` when the walk began.
   private mutating func compareSystemBytes(_ summary: ArenaSummary, before: UInt64) {

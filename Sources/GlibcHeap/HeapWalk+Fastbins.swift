@@ -94,21 +94,21 @@ extension HeapWalk {
     var sets = fastbinSets ?? FastbinSets()
     // Once more where following took more than one stop: what came meanwhile is at the beginnings.
     for _ in 0..<Self.followings where sets.heads != arena.fastbinHeads {
-      let moment = progress.moment
-      let rounds = try follow(&sets, mayStop: true)
-      guard rounds > Self.roundsBesides || progress.moment != moment else { break }
-      // What follows needs most of a stop.
-      pacing.letRun()
-      sets.update()
-      try stopAgain(pacing)
+      try follow(&sets, mayStop: true)
+      if pacing.isHalfOver || sets.notedCount > Self.settledInStop {
+        // What comes now needs time, too.
+        pacing.letRun()
+        sets.update()
+        try stopAgain(pacing)
+      } else {
+        sets.update()
+      }
     }
     fastbinSets = sets
   }
 
   /// After how many links of each list it is looked whether the stop should end.
   private static var roundsAtOnce: Int { 8 }
-  /// How many links of each list can be followed in a stop beside what else is to be done in it.
-  private static var roundsBesides: Int { 32 }
 
   /// How often lists are followed in a row that begin elsewhere each time.
   private static var followings: Int { 3 }
@@ -121,7 +121,7 @@ extension HeapWalk {
     else { return }
     if fastbinSets == nil {
       var sets = FastbinSets()
-      _ = try follow(&sets, mayStop: false)
+      try follow(&sets, mayStop: false)
       fastbinSets = sets
     }
     settleFastbins()
@@ -131,7 +131,7 @@ extension HeapWalk {
   private mutating func settleFastbins() {
     guard var sets = fastbinSets.take() else { return }
     sets.update()
-    for candidate in scan.fastbinCandidates where sets.contains(candidate.address) {
+    for candidate in scan.fastbinCandidates where sets.contains(candidate) {
       sets.found += 1
       scan.countAsFastbin(candidate, sizes: &sizes)
     }
@@ -143,15 +143,13 @@ extension HeapWalk {
   /// takes, if it may.
   ///
   /// All at once: a round of one chunk, or one page, of each is one or two system calls.
-  ///
-  /// Returns how many rounds were made in the last stop.
   private mutating func follow(
     _ sets: inout FastbinSets, mayStop: Bool
-  ) throws(ReadFault) -> Int {
+  ) throws(ReadFault) {
     var cursors: [FastbinCursor] = []
     for (bin, head) in arena.fastbinHeads.enumerated() where head != sets.heads[bin] {
       sets.heads[bin] = head
-      if sets.contains(head) || !data.canHoldUserPointer(head) {
+      if sets.contains(head, in: bin) || !data.canHoldUserPointer(head) {
         sets.begin(bin, with: [], before: head)
       } else {
         cursors.append(FastbinCursor(bin: bin, head: head))
@@ -195,7 +193,6 @@ extension HeapWalk {
       }
       cursors.removeAll(where: \.hasEnded)
     }
-    return rounds
   }
 
   /// Goes on from the chunk at which `cursor` is, which has a size `field` and a `stored` link.
@@ -212,7 +209,7 @@ extension HeapWalk {
     chunksLeft -= 1
     let next = linking.next(stored: stored, field: chunk &+ 16)
     let goesOn = cursor.advance(to: next)
-    if !goesOn || sets.contains(next) || !data.canHoldUserPointer(next) {
+    if !goesOn || sets.contains(next, in: cursor.bin) || !data.canHoldUserPointer(next) {
       sets.begin(cursor.bin, with: cursor.fresh, before: next)
       cursor.end()
     }

@@ -12,6 +12,10 @@ package protocol WalkPacing: AnyObject {
   /// Whether no more should be read before a call of `proceed`.
   var isDue: Bool { get }
 
+  /// Whether so much of the time in which more may be read is over that what takes long should wait for
+  /// the next call of `proceed`.
+  var isHalfOver: Bool { get }
+
   /// Says that what every stop needs has been read, so that the stop's own part begins: it is to get
   /// some time even if the first took all.
   func beginWork()

@@ -65,6 +65,9 @@ package final class StopSequence {
   /// Whether work in the present stop should end.
   package var isDue: Bool { cpt_now() >= workEnd }
 
+  /// Whether half of the present stop's time for work is over.
+  package var isHalfOver: Bool { workEnd != .max && cpt_now() >= began + (workEnd - began) / 2 }
+
   /// Says that what every stop needs is done, so that the stop's own work begins now.
   package func beginWork() {
     workEnd = budget.workEnd(began: began, now: cpt_now(), release: lastRelease)

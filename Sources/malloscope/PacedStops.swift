@@ -16,7 +16,7 @@ final class PacedStops: WalkPacing {
   private static let laterAttempts = 2
   /// After how many stops in a row for which that was in vain it is not tried any more: the process is
   /// always inside malloc.
-  private static let patience = 3
+  private static let patience = 2
   /// How often it is tried for the next stop.
   private var attempts = PacedStops.firstAttempts
   private var failures = 0
@@ -34,6 +34,7 @@ final class PacedStops: WalkPacing {
 
   let stopsTarget = true
   var isDue: Bool { isPaced && sequence.isDue }
+  var isHalfOver: Bool { isPaced && sequence.isHalfOver }
 
   init(
     _ process: LinuxProcess, _ instance: MallocInstance, arenas: [RemoteAddress],
@@ -94,6 +95,7 @@ final class LivePacing: WalkPacing {
 
   let stopsTarget = false
   let isDue = true
+  let isHalfOver = true
 
   init(_ process: LinuxProcess, reader: LiveMemoryReader) {
     self.process = process

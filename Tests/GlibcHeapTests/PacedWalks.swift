@@ -71,6 +71,8 @@ final class TestPacing: WalkPacing {
     return questions >= patience
   }
 
+  var isHalfOver: Bool { questions * 2 >= patience }
+
   func beginWork() {}
 
   func letRun() {
