@@ -243,6 +243,7 @@ package struct HeapWalk: ~Copyable {
     let heldWords = try heldWords()
     try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
+    pacing?.beginWork()
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks

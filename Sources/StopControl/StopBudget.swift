@@ -20,7 +20,7 @@ package struct StopBudget: Hashable, Sendable {
     self.longestPause = longestPause
     self.stoppedShare = min(1, max(0.01, stoppedShare))
     let fitsOnce = longestPause.map { pause in expected.map { $0 <= pause } ?? false } ?? false
-    plannedShare = fitsOnce ? 0.95 : 0.75
+    plannedShare = fitsOnce ? 0.95 : 0.88
   }
 
   /// The part that work gets at least where stopping the threads, and what every stop has to read, have

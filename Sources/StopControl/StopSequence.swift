@@ -18,7 +18,7 @@ package final class StopSequence {
   /// How often threads that could not be let go are looked at while the process runs, in nanoseconds.
   private static let lateInterval: Int64 = 500_000
   /// The longest work for which we take precedence over all others.
-  private static let longestHurry = Duration.milliseconds(500)
+  private static let longestHurry = Duration.seconds(1)
   /// How long a process is let run that was stopped at a bad moment.
   private static let retryPause: Int64 = 1_000_000
 
