@@ -61,6 +61,16 @@ struct FastbinSets {
     beginnings.append(Beginning(bin: bin, fresh: fresh, known: isKnown ? next : nil))
   }
 
+  /// Forgets the lists that led elsewhere than to their ends, as if they had never been followed.
+  mutating func forgetStrays() {
+    for bin in lists.indices where strays[bin] != nil {
+      lists[bin] = []
+      members[bin] = []
+      heads[bin] = 0
+      strays[bin] = nil
+    }
+  }
+
   /// Takes over what was noted: not while the target stands still, if it need not.
   mutating func update() {
     for beginning in beginnings {

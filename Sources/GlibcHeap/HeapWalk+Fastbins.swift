@@ -110,6 +110,19 @@ extension HeapWalk {
   /// After how many links of each list it is looked whether the stop should end.
   private static var roundsAtOnce: Int { 8 }
 
+  /// Follows the fastbins for the first time while the target runs, so that stops have to follow only what
+  /// has come since.
+  ///
+  /// A list that did not lead to its end has changed meanwhile: that one is left to a stop.
+  mutating func followFastbinsAhead() throws(ReadFault) {
+    guard fastbinSets == nil, !isLive, arena.layout.fastbins != nil else { return }
+    var sets = FastbinSets()
+    try follow(&sets, mayStop: false)
+    sets.update()
+    sets.forgetStrays()
+    fastbinSets = sets
+  }
+
   /// How often lists are followed in a row that begin elsewhere each time.
   private static var followings: Int { 3 }
 
@@ -159,6 +172,7 @@ extension HeapWalk {
     var chunksLeft = FastbinSets.limit - sets.count
     while !cursors.isEmpty {
       rounds += 1
+      if rounds & 63 == 0 { pacing?.attend() }
       if let pacing, mayStop, rounds > Self.roundsAtOnce, pacing.isDue {
         // Deep in a list nothing changes, but by the end of all of it.
         try stopAgain(pacing)

@@ -56,6 +56,7 @@ extension HeapWalk {
     guard let pacing else { return }
     pacing.letRun()
     leaveFastbins()
+    if goesOnInArena { try followFastbinsAhead() }
     try stopAgain(pacing)
     if pacing.stopsTarget {
       try reportMovement([arena])
