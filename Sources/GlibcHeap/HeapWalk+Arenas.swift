@@ -70,7 +70,10 @@ extension HeapWalk {
     arenaMoment = progress.moment
     changeMoment = progress.moment
     let systemBytesBefore = arena.systemBytes
-    walkedLimit = Self.endlessBytes &+ first.systemBytes &+ first.systemBytes / 2
+    // What no process can have is damage, and bounds nothing.
+    let isPossible = first.systemBytes < 1 << 56
+    walkedLimit =
+      isPossible ? Self.endlessBytes + first.systemBytes + first.systemBytes / 2 : .max
     var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
@@ -116,7 +119,8 @@ extension HeapWalk {
         log.addSwapped(.arena(summary.index), at: arena.address.bits, bytes: missing)
       } else {
         log.add(
-          hasMoved ? .moved : .arenaDamage, at: arena.address.bits, bytes: missing,
+          isEndless ? .limitReached : hasMoved ? .moved : .arenaDamage, at: arena.address.bits,
+          bytes: missing,
           "\(missing) bytes of arena \(summary.index) were not found"
             + (hasMoved ? ": it changed its size meanwhile" : ""))
       }
