@@ -119,15 +119,19 @@ package struct HeapReport: Sendable {
   package var snapshot: HeapSnapshot
   /// Which pages of the heap are in memory, if that was asked for.
   package var residency: ResidencyMap?
+  /// The process's private anonymous memory that it can read and write, malloc's or not, as mapped
+  /// just before the heap was read, in bytes; nil if that is not known.
+  package var mappedDataBytes: UInt64?
 
   /// Makes a report.
   package init(
     target: TargetFacts, capture: CaptureFacts, snapshot: HeapSnapshot,
-    residency: ResidencyMap? = nil
+    residency: ResidencyMap? = nil, mappedDataBytes: UInt64? = nil
   ) {
     self.target = target
     self.capture = capture
     self.snapshot = snapshot
     self.residency = residency
+    self.mappedDataBytes = mappedDataBytes
   }
 }

@@ -135,7 +135,7 @@ package struct LinuxProcess: Sendable {
   }
 
   // A process that ends takes its files with it, in two different ways.
-  private func whileAlive(_ error: TargetError) -> TargetError {
+  func whileAlive(_ error: TargetError) -> TargetError {
     error.meansGone ? .ended(pid: pid) : error
   }
 

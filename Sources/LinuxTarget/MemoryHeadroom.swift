@@ -147,7 +147,7 @@ package struct TaskHeadroom: Hashable, Sendable {
 extension ProcFileSystem {
   /// The number in a file of a control group, nil if it cannot be read or is no limit: version 2 writes
   /// `max`, version 1 a number of pages that no machine has.
-  fileprivate func limit(_ path: String) -> UInt64? {
+  func limit(_ path: String) -> UInt64? {
     guard let line = line(path), let value = UInt64(line), value < 1 << 62 else { return nil }
     return value
   }

@@ -104,7 +104,8 @@ package struct ProcessStatus: Hashable, Sendable {
         .flatMap { $0.overflow ? nil : $0.partialValue }
     }
     memory = MemoryFigures(
-      anonymous: bytes("RssAnon"), file: bytes("RssFile"), swapped: bytes("VmSwap"))
+      resident: bytes("VmRSS"), anonymous: bytes("RssAnon"), file: bytes("RssFile"),
+      swapped: bytes("VmSwap"))
     pendingSignals = (number("SigPnd", radix: 16) ?? 0) | (number("ShdPnd", radix: 16) ?? 0)
   }
 
@@ -117,6 +118,8 @@ package struct ProcessStatus: Hashable, Sendable {
 /// Since Linux 6.2 the kernel keeps them as one counter for each processor, and what it says may lag
 /// behind by some dozen pages for each: small values may even be given as 0.
 package struct MemoryFigures: Hashable, Sendable {
+  /// In memory, of whatever kind (VmRSS).
+  package var resident: UInt64?
   /// Anonymous and in memory (RssAnon), nil before Linux 4.5.
   package var anonymous: UInt64?
   /// Of files and in memory (RssFile), nil before Linux 4.5.
@@ -125,7 +128,10 @@ package struct MemoryFigures: Hashable, Sendable {
   package var swapped: UInt64?
 
   /// Makes figures.
-  package init(anonymous: UInt64? = nil, file: UInt64? = nil, swapped: UInt64? = nil) {
+  package init(
+    resident: UInt64? = nil, anonymous: UInt64? = nil, file: UInt64? = nil, swapped: UInt64? = nil
+  ) {
+    self.resident = resident
     self.anonymous = anonymous
     self.file = file
     self.swapped = swapped

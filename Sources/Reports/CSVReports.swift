@@ -88,9 +88,10 @@ package enum CSVReports {
 }
 
 extension OutputBuffer {
-  fileprivate mutating func append(field number: UInt64) {
+  /// Appends a comma and the number, or nothing after it if it is not known.
+  mutating func append(field number: UInt64?) {
     append(UInt8(ascii: ","))
-    append(decimal: number)
+    if let number { append(decimal: number) }
   }
 
   fileprivate mutating func append(fields tally: Tally) {

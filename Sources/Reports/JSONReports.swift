@@ -11,10 +11,19 @@ package enum JSONReports {
   package static func writeHistogram<Sink: ByteSink & ~Copyable>(
     _ report: HeapReport, tool: ToolFacts, to sink: inout Sink
   ) throws(Sink.Failure) {
+    try writeHistogram(report, tool: tool, extra: { _ in }, to: &sink)
+  }
+
+  /// The same with what `extra` adds after the capture.
+  static func writeHistogram<Sink: ByteSink & ~Copyable>(
+    _ report: HeapReport, tool: ToolFacts, extra: (inout JSONWriter) -> Void,
+    to sink: inout Sink
+  ) throws(Sink.Failure) {
     let snapshot = report.snapshot
     var json = JSONWriter()
     try json.object { json throws(Sink.Failure) in
       json.preamble("malloscope/histogram/1", tool: tool, report)
+      extra(&json)
       json.object("totals") { $0.totals(snapshot) }
       json.array("arenas") { json in
         for arena in snapshot.arenas {

@@ -19,13 +19,18 @@ package struct ToolFacts: Hashable, Sendable {
 extension JSONWriter {
   /// Writes what every document begins with.
   mutating func preamble(_ schema: String, tool: ToolFacts, _ report: HeapReport) {
+    preamble(schema, tool: tool, report.target)
+    capture(report.capture)
+  }
+
+  /// Writes what a document that tells of no single capture begins with.
+  mutating func preamble(_ schema: String, tool: ToolFacts, _ target: TargetFacts?) {
     string("schema", schema)
     object("tool") { json in
       json.string("name", tool.name)
       json.string("version", tool.version)
     }
-    target(report.target)
-    capture(report.capture)
+    if let target { self.target(target) } else { null("target") }
   }
 
   /// Writes what every document ends with.

@@ -94,31 +94,15 @@ package enum TextHistogram {
       result.add(cells)
     }
     for row in table.rows {
-      add(label(row.sizes, page.options), row, tone: .plain, drawsBar: true)
+      add(
+        Figures.sizes(row.sizes, isExact: page.options.showsExactBytes), row, tone: .plain,
+        drawsBar: true)
     }
     if let rest = table.rest {
       add("\(Figures.grouped(table.omittedRows)) more", rest, tone: .faint, drawsBar: false)
     }
     add("total", table.total, tone: .strong, drawsBar: false)
     return result
-  }
-
-  /// The sizes as multiples of 16, which all chunk sizes are: `48`, `80-96`, `1K-2K`, `>2G`.
-  ///
-  /// From 1 KiB on the lower bound is the size above which the range begins.
-  static func label(_ sizes: ClosedRange<UInt64>, _ options: ReportOptions) -> String {
-    let upper = sizes.upperBound
-    guard sizes.lowerBound != upper else { return String(upper) }
-    let below = sizes.lowerBound == 0 ? 0 : sizes.lowerBound - 1
-    guard upper != .max else {
-      return ">" + (options.showsExactBytes ? String(below) : Figures.compact(size: below))
-    }
-    let first = below / 16 * 16 + 16
-    if sizes.lowerBound == 0 || first == upper { return String(upper) }
-    if options.showsExactBytes { return "\(first)-\(upper)" }
-    return below < 1024
-      ? "\(first)-\(Figures.compact(size: upper))"
-      : "\(Figures.compact(size: below))-\(Figures.compact(size: upper))"
   }
 
   private static func bar(

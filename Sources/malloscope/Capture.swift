@@ -94,7 +94,10 @@ private func captureWhileItLives(
       threads: captured.threadCount,
       glibcVersion: target.instance.glibcVersion,
       arenaLayout: target.instance.arenaLayout.name, container: process.container),
-    capture: facts, snapshot: snapshot, residency: residency)
+    capture: facts, snapshot: snapshot, residency: residency,
+    mappedDataBytes: mappings.reduce(0) {
+      $0 &+ ($1.isPrivateAnonymousData ? $1.range.byteCount : 0)
+    })
 }
 
 private func snapshot(of captured: inout CapturedHeap, _ target: MallocTarget) -> HeapSnapshot {

@@ -1,0 +1,211 @@
+// What a watch remembers of all its samples, in a fixed amount of memory.
+
+package import HeapModel
+
+/// How the heap is divided into rows.
+package enum GrowthGrouping: Sendable, CaseIterable {
+  /// By ranges of chunk sizes.
+  case ranges
+  /// By exact chunk sizes.
+  case sizes
+  /// By arenas, and the mmapped chunks.
+  case arenas
+}
+
+/// The history of a heap, sample by sample.
+///
+/// However many samples there are, at most `TimeAxis.capacity` moments of each row are kept, and at most
+/// 4,096 rows of exact sizes.
+package struct GrowthHistory: Sendable {
+  /// Of how many samples the latest change is told.
+  private static let recentLimit = 6
+  private static let sizeLimit = 4096
+  private static let arenaLimit = 4096
+
+  private var axis = TimeAxis()
+  private var recentTimes: [Double] = []
+  private var series: [[Double]]
+  private var recent: [[Double]]
+  private var ranges = GrowthRows(limit: SizeRanges.count)
+  private var sizes = GrowthRows(limit: sizeLimit)
+  private var arenas = GrowthRows(limit: arenaLimit)
+
+  /// How many samples there were.
+  package private(set) var sampleCount = 0
+  /// How many of them were not complete.
+  package private(set) var incompleteCount = 0
+  /// How many there were since the one at which the baseline was set.
+  package private(set) var steps = 0
+  /// The latest sample, whole.
+  package private(set) var latest: HeapReport?
+  /// The latest totals.
+  package private(set) var figures: HeapFigures?
+  /// The totals when the baseline was set.
+  package private(set) var baseline: HeapFigures?
+  /// When the first sample, the baseline's and the latest were taken, in seconds of the caller's clock.
+  package private(set) var firstTime = 0.0
+  package private(set) var baselineTime = 0.0
+  package private(set) var latestTime = 0.0
+  /// The longest stop of the target.
+  package private(set) var longestStop = Duration.zero
+  /// All its stops together.
+  package private(set) var totalStop = Duration.zero
+
+  /// Makes a history without samples.
+  package init() {
+    series = HeapFigure.allCases.map { _ in [] }
+    recent = series
+  }
+
+  /// Adds what was found at `time`, in seconds of a clock that only goes on.
+  package mutating func add(_ report: HeapReport, _ memory: ProcessMemory, at time: Double) {
+    let figures = HeapFigures(report, memory)
+    let points = axis.times.count
+    let recentBefore = recentTimes.count
+    let step = axis.add(time)
+    recentTimes.append(time)
+    if recentTimes.count > Self.recentLimit { recentTimes.removeFirst() }
+    for figure in HeapFigure.allCases {
+      // What is not known is where it was.
+      let value = figures[figure].map(Double.init) ?? recent[figure.rawValue].last ?? 0
+      series[figure.rawValue].take(value, step)
+      recent[figure.rawValue].append(value)
+      if recent[figure.rawValue].count > Self.recentLimit { recent[figure.rawValue].removeFirst() }
+    }
+    func record(_ rows: inout GrowthRows, _ entries: [GrowthEntry]) {
+      rows.record(
+        entries, step, points: points, recent: recentBefore, steps: steps,
+        recentLimit: Self.recentLimit)
+    }
+    record(&ranges, Self.byRange(report.snapshot))
+    record(&sizes, Self.bySize(report.snapshot))
+    record(&arenas, Self.byArena(report.snapshot))
+    self.figures = figures
+    latest = report
+    latestTime = time
+    longestStop = max(longestStop, report.capture.longestStop)
+    totalStop += report.capture.totalStop
+    sampleCount += 1
+    if report.snapshot.isIncomplete { incompleteCount += 1 }
+    if sampleCount == 1 {
+      firstTime = time
+      setBaseline()
+    } else {
+      steps += 1
+    }
+  }
+
+  /// Growth counts from the latest sample on.
+  package mutating func setBaseline() {
+    baseline = figures
+    baselineTime = latestTime
+    steps = 0
+    ranges.setBaseline()
+    sizes.setBaseline()
+    arenas.setBaseline()
+  }
+
+  // MARK: Asking
+
+  /// The rows of a grouping, in no particular order.
+  package func rows(_ grouping: GrowthGrouping) -> [GrowthRow] { table(grouping).rows }
+
+  /// How many parts of the latest sample are too many to be followed.
+  package func untracked(_ grouping: GrowthGrouping) -> Int { table(grouping).untracked }
+
+  private func table(_ grouping: GrowthGrouping) -> GrowthRows {
+    switch grouping {
+    case .ranges: ranges
+    case .sizes: sizes
+    case .arenas: arenas
+    }
+  }
+
+  /// The moments of which there are values, in seconds.
+  package var times: [Double] { axis.times }
+
+  /// The values of a total at these moments, in bytes.
+  package func values(_ figure: HeapFigure) -> [Double] { series[figure.rawValue] }
+
+  /// By how much a total changed since the baseline, in bytes; nil if it is not known.
+  package func growth(_ figure: HeapFigure) -> Double? {
+    guard let now = figures?[figure], let before = baseline?[figure] else { return nil }
+    return Double(now) - Double(before)
+  }
+
+  /// The change per second over the latest samples, nil before there are two.
+  package func rate(_ figure: HeapFigure) -> Double? {
+    figures?[figure] == nil ? nil : rate(recent[figure.rawValue])
+  }
+
+  /// The change of a row per second over the latest samples, nil before there are two.
+  package func rate(_ row: GrowthRow) -> Double? { rate(row.recent) }
+
+  /// The trend of a total since the baseline.
+  package func trend(_ figure: HeapFigure) -> Trend? { trend(series[figure.rawValue]) }
+
+  /// The trend of a row since the baseline.
+  package func trend(_ row: GrowthRow) -> Trend? { trend(row.points) }
+
+  /// The share of the time that the target was stopped, from the first sample on; nil before there are
+  /// two.
+  package var stoppedShare: Double? {
+    let seconds = latestTime - firstTime
+    // The latest sample's own stops came after its time.
+    guard seconds > 0, let last = latest?.capture.totalStop else { return nil }
+    return (totalStop - last) / .seconds(seconds)
+  }
+
+  private func rate(_ values: [Double]) -> Double? {
+    guard let first = recentTimes.first, let last = recentTimes.last, last > first,
+      let from = values.first, let to = values.last, values.count == recentTimes.count
+    else { return nil }
+    return (to - from) / (last - first)
+  }
+
+  private func trend(_ values: [Double]) -> Trend? {
+    let start = axis.times.firstIndex { $0 >= baselineTime } ?? 0
+    return Trend(times: axis.times[start...], values: values[start...])
+  }
+
+  // MARK: Dividing
+
+  private static func byRange(_ snapshot: HeapSnapshot) -> [GrowthEntry] {
+    var entries = (0..<SizeRanges.count).map { GrowthEntry(.sizes(SizeRanges.range(at: $0))) }
+    var isFound = [Bool](repeating: false, count: entries.count)
+    for size in snapshot.sizes {
+      let index = SizeRanges.index(of: size.size)
+      entries[index].add(size)
+      isFound[index] = true
+    }
+    return entries.indices.filter { isFound[$0] }.map { entries[$0] }
+  }
+
+  private static func bySize(_ snapshot: HeapSnapshot) -> [GrowthEntry] {
+    snapshot.sizes.map { size in
+      var entry = GrowthEntry(.sizes(size.size...size.size))
+      entry.add(size)
+      return entry
+    }
+  }
+
+  private static func byArena(_ snapshot: HeapSnapshot) -> [GrowthEntry] {
+    var entries = snapshot.arenas.map { arena in
+      var entry = GrowthEntry(.arena(arena.address))
+      entry.inUse = arena.inUse
+      entry.free = arena.free
+      entry.cached = arena.cached
+      entry.arenaIndex = arena.index
+      return entry
+    }
+    if snapshot.mmapped.count > 0 {
+      var entry = GrowthEntry(.mmapped)
+      entry.inUse = snapshot.mmapped
+      entry.cached = snapshot.mmappedCached
+      entry.inUse.count &-= entry.cached.count
+      entry.inUse.bytes &-= entry.cached.bytes
+      entries.append(entry)
+    }
+    return entries
+  }
+}

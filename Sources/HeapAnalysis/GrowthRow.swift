@@ -1,0 +1,103 @@
+// A part of the heap as it changes over time.
+
+package import HeapModel
+
+/// What a row of a growth table stands for.
+package enum GrowthKey: Hashable, Sendable {
+  /// Chunks of a range of sizes, or of one.
+  case sizes(ClosedRange<UInt64>)
+  /// The chunks of an arena, by its address: the numbers of arenas change when one is added.
+  case arena(RemoteAddress)
+  /// The chunks with a mapping of their own.
+  case mmapped
+}
+
+/// The chunks that a row stands for at one moment.
+package struct GrowthEntry: Hashable, Sendable {
+  /// What they have in common.
+  package var key: GrowthKey
+  /// Chunks held by the program.
+  package var inUse = Tally()
+  /// Chunks in bins.
+  package var free = Tally()
+  /// Chunks in tcaches and fastbins.
+  package var cached = Tally()
+  /// The number of an arena, 0 being the main one.
+  package var arenaIndex: Int?
+
+  /// Makes an entry without chunks.
+  package init(_ key: GrowthKey) {
+    self.key = key
+  }
+
+  /// Adds the chunks of one exact size.
+  mutating func add(_ size: SizeClass) {
+    inUse += Tally(count: size.inUse, bytes: size.inUseBytes)
+    free += Tally(count: size.free, bytes: size.freeBytes)
+    cached += Tally(count: size.cached, bytes: size.cachedBytes)
+  }
+}
+
+/// A part of the heap, now and before.
+package struct GrowthRow: Hashable, Sendable {
+  /// What it holds now.
+  package private(set) var now: GrowthEntry
+  /// What the program held of it when the baseline was set.
+  package private(set) var baseline: Tally
+  /// The bytes in use at the moments of the history's axis.
+  package private(set) var points: [Double]
+  /// The bytes in use at the latest moments.
+  private(set) var recent: [Double]
+  /// How often the bytes in use rose, and fell, from one sample to the next since the baseline.
+  package private(set) var rises = 0
+  package private(set) var falls = 0
+  /// How many samples there were since the baseline.
+  package private(set) var steps = 0
+
+  /// Makes a row that held `earlier` at the moments before its first.
+  init(_ entry: GrowthEntry, earlier: [Double], recent: [Double], steps: Int) {
+    now = GrowthEntry(entry.key)
+    now.arenaIndex = entry.arenaIndex
+    baseline = Tally()
+    points = earlier
+    self.recent = recent
+    self.steps = steps
+  }
+
+  /// What it stands for.
+  package var key: GrowthKey { now.key }
+
+  /// By how many bytes in use it has grown since the baseline.
+  package var growth: Double { Double(now.inUse.bytes) - Double(baseline.bytes) }
+  /// By how many chunks in use it has grown since the baseline.
+  package var growthCount: Int { now.inUse.count &- baseline.count }
+
+  /// Whether it grew in every sample since the baseline, of which there must be two at least.
+  package var grewInEverySample: Bool { steps >= 2 && rises == steps }
+  /// Whether it grew and in no sample since the baseline shrank.
+  package var neverShrank: Bool { steps >= 2 && rises > 0 && falls == 0 }
+
+  /// Whether there is nothing of it, and was nothing at the baseline.
+  var isEmpty: Bool {
+    now.inUse.count == 0 && now.free.count == 0 && now.cached.count == 0 && baseline.count == 0
+  }
+
+  mutating func record(_ entry: GrowthEntry, _ step: TimeAxis.Step, recentLimit: Int) {
+    let before = now.inUse.bytes
+    now = entry
+    let bytes = entry.inUse.bytes
+    points.take(Double(bytes), step)
+    recent.append(Double(bytes))
+    if recent.count > recentLimit { recent.removeFirst() }
+    steps += 1
+    if bytes > before { rises += 1 }
+    if bytes < before { falls += 1 }
+  }
+
+  mutating func setBaseline() {
+    baseline = now.inUse
+    rises = 0
+    falls = 0
+    steps = 0
+  }
+}

@@ -1,0 +1,64 @@
+// All parts of the heap under one way to divide it.
+
+import HeapModel
+
+/// The rows of one grouping, at most so many.
+struct GrowthRows: Sendable {
+  /// How many rows are followed; more sizes than that are rare, and their ranges have them too.
+  let limit: Int
+  private(set) var rows: [GrowthRow] = []
+  /// How many parts there were in the last sample that are not followed.
+  private(set) var untracked = 0
+  private var places: [GrowthKey: Int] = [:]
+
+  init(limit: Int) {
+    self.limit = limit
+  }
+
+  /// Adds a sample; `before` is how many points there were, and `recent` how many of the latest, before
+  /// it, and `steps` how many samples since the baseline.
+  mutating func record(
+    _ entries: [GrowthEntry], _ step: TimeAxis.Step, points before: Int, recent: Int, steps: Int,
+    recentLimit: Int
+  ) {
+    if rows.count + entries.count > limit { dropEmpty() }
+    var isSeen = [Bool](repeating: false, count: rows.count)
+    untracked = 0
+    for entry in entries {
+      let place: Int
+      if let known = places[entry.key] {
+        place = known
+      } else {
+        guard rows.count < limit else {
+          untracked += 1
+          continue
+        }
+        place = rows.count
+        places[entry.key] = place
+        rows.append(
+          GrowthRow(
+            entry, earlier: [Double](repeating: 0, count: before),
+            recent: [Double](repeating: 0, count: recent), steps: steps))
+        isSeen.append(false)
+      }
+      isSeen[place] = true
+      rows[place].record(entry, step, recentLimit: recentLimit)
+    }
+    for place in rows.indices where !isSeen[place] {
+      var empty = GrowthEntry(rows[place].key)
+      empty.arenaIndex = rows[place].now.arenaIndex
+      rows[place].record(empty, step, recentLimit: recentLimit)
+    }
+  }
+
+  mutating func setBaseline() {
+    for place in rows.indices { rows[place].setBaseline() }
+  }
+
+  /// Forgets rows of which there is nothing and was nothing.
+  private mutating func dropEmpty() {
+    rows.removeAll(where: \.isEmpty)
+    places = [:]
+    for (place, row) in rows.enumerated() { places[row.key] = place }
+  }
+}
