@@ -51,6 +51,7 @@ let package = Package(
       name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
     .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
     .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
+    .target(name: "TerminalUI", swiftSettings: house),
     .executableTarget(
       name: "malloscope",
       dependencies: [
@@ -94,6 +95,8 @@ let package = Package(
       name: "ReportsTests",
       dependencies: ["Reports", "HeapAnalysis", "HeapModel", "TestKit"],
       exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "TerminalUITests", dependencies: ["TerminalUI", "TestKit"], swiftSettings: house),
     .testTarget(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
