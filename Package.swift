@@ -52,11 +52,14 @@ let package = Package(
     .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
     .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
     .target(name: "TerminalUI", swiftSettings: house),
+    .target(
+      name: "WatchScreen", dependencies: ["HeapModel", "HeapAnalysis", "Reports", "TerminalUI"],
+      swiftSettings: house),
     .executableTarget(
       name: "malloscope",
       dependencies: [
         "HeapModel", "RemoteMemory", "LinuxTarget", "StopControl", "Symbols", "GlibcHeap",
-        "HeapAnalysis", "Reports", "CPtrace",
+        "HeapAnalysis", "Reports", "TerminalUI", "WatchScreen", "CPtrace",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),

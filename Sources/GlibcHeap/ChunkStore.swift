@@ -2,6 +2,20 @@
 
 import HeapModel
 
+/// Which chunks are kept, where not all are wanted: so many, spread evenly over those of some sizes.
+package struct ChunkSample: Hashable, Sendable {
+  /// The sizes wanted.
+  package var sizes: ClosedRange<UInt64>
+  /// How many are kept at most; when there are more, every second one goes.
+  package var limit: Int
+
+  /// Makes a choice; a limit below 2 counts as 2.
+  package init(sizes: ClosedRange<UInt64> = 0...UInt64.max, limit: Int) {
+    self.sizes = sizes
+    self.limit = max(2, limit)
+  }
+}
+
 /// A growing list of chunks.
 ///
 /// An array that has no more room copies all it holds: of a million chunks in 20 ms, for which a stopped
@@ -15,11 +29,42 @@ struct ChunkStore: Sendable {
   /// The blocks that are full.
   private var full: [[Chunk]] = []
   private var current: [Chunk] = []
+  /// Nil if all are kept.
+  private let sample: ChunkSample?
+  /// Of how many chunks of the sample's sizes one is kept, and how many there were.
+  private var stride = 1
+  private var seen = 0
 
-  /// Adds one.
+  /// Makes an empty list, which keeps all chunks or a sample.
+  init(_ sample: ChunkSample? = nil) {
+    self.sample = sample
+    if let sample { current.reserveCapacity(sample.limit) }
+  }
+
+  /// Adds one, if it is wanted.
   mutating func append(_ chunk: Chunk) {
+    if let sample {
+      guard sample.sizes.contains(chunk.size) else { return }
+      seen += 1
+      guard (seen - 1).isMultiple(of: stride) else { return }
+      if current.count == sample.limit { thin() }
+      guard (seen - 1).isMultiple(of: stride) else { return }
+      current.append(chunk)
+      return
+    }
     if current.count == current.capacity { beginBlock() }
     current.append(chunk)
+  }
+
+  /// Keeps every second one, in the same memory.
+  private mutating func thin() {
+    var kept = 0
+    for index in Swift.stride(from: 0, to: current.count, by: 2) {
+      current[kept] = current[index]
+      kept += 1
+    }
+    current.removeLast(current.count - kept)
+    stride *= 2
   }
 
   private mutating func beginBlock() {

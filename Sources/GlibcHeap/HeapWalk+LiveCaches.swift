@@ -43,9 +43,10 @@ extension HeapWalk {
     }
   }
 
-  /// With what sizes the walk has counted those of `chunks` that it found in use, nil if it kept none.
+  /// With what sizes the walk has counted those of `chunks` that it found in use, nil if it kept none,
+  /// or not all.
   private func sizesInUse(of chunks: Set<UInt64>) -> [UInt64: UInt64]? {
-    guard options.collectsChunks else { return nil }
+    guard options.collectsChunks, options.sample == nil else { return nil }
     var sizes: [UInt64: UInt64] = [:]
     scan.chunks.forEach { chunk in
       let address = chunk.userAddress.bits &- 16

@@ -19,6 +19,8 @@ package struct WalkOptions: Sendable {
   package var pageSize: UInt64
   /// Whether every chunk is to be kept, not only counted.
   package var collectsChunks: Bool
+  /// Which of them, nil for all.
+  package var sample: ChunkSample?
   /// What part of the heap to look at.
   package var scope: Scope
   /// How many pages one search through memory of unknown use may look at.
@@ -247,6 +249,7 @@ package struct HeapWalk: ~Copyable {
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
+    scan.chunks = ChunkStore(options.sample)
     var index = 0
     while index < arenas.count {
       if includes(arena: index) {

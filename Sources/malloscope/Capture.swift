@@ -47,8 +47,9 @@ private func captureWhileItLives(
   let start = clock.now
   let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
-  let options = WalkOptions(
+  var options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
+  options.sample = request.sample
   // The few pages without which nothing can be told are brought back now, and none in the stop.
   reader.readsSwapped = true
   let target = try MallocTarget(process, mappings: mappings, reader: reader)

@@ -22,6 +22,8 @@ struct CaptureRequest {
   var scope = WalkOptions.Scope.everything
   /// Whether every chunk is needed, not only their counts.
   var collectsChunks = false
+  /// Which chunks, nil for all.
+  var sample: ChunkSample?
   /// Whether it matters which pages are in memory.
   var wantsResidency = false
   /// Whether notes go to standard error.

@@ -54,7 +54,8 @@ struct CaptureEstimate {
   ///
   /// - Throws: a failure, if it is too little: the kernel would end us, or another, in the middle.
   func checkMemory(_ request: CaptureRequest, process: LinuxProcess) throws(Failure) {
-    let lists = request.collectsChunks ? chunks &* Self.bytesPerChunk : 0
+    let kept = request.sample.map { min(chunks, UInt64($0.limit)) } ?? chunks
+    let lists = request.collectsChunks ? kept &* Self.bytesPerChunk : 0
     let needed = Self.histogramBytes &+ lists
     guard let headroom = MemoryHeadroom.of(getpid(), proc: process.proc),
       headroom.available < needed
