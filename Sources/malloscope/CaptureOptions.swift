@@ -5,8 +5,8 @@ import GlibcHeap
 
 extension CaptureMode: ExpressibleByArgument {}
 
-/// How the target is treated.
-struct CaptureOptions: ParsableArguments {
+/// How the target is treated in each capture.
+struct CaptureWayOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       """
@@ -23,14 +23,6 @@ struct CaptureOptions: ParsableArguments {
       valueName: "ms"))
   var maxPause: Double?
 
-  @Option(
-    help: ArgumentHelp(
-      """
-      The share of the time that the target may be stopped while it is captured (auto and slices; \
-      default 50).
-      """, valueName: "percent"))
-  var maxStopped: Double?
-
   @Flag(
     name: .customLong("no-stop"),
     help: "Do not stop the target: short for --capture live. Works beside another debugger.")
@@ -46,29 +38,56 @@ struct CaptureOptions: ParsableArguments {
     if let maxPause, !(0.1...60_000).contains(maxPause) {
       throw ValidationError("a pause is 0.1 to 60000 milliseconds")
     }
-    if let maxStopped, !(1...100).contains(maxStopped) {
+    if maxPause != nil { try requireBudget("--max-pause") }
+  }
+
+  /// Refuses an option that is about a budget where there is none.
+  func requireBudget(_ option: String) throws {
+    guard mode == .auto || mode == .slices else {
+      throw ValidationError("\(option) has no meaning with --capture \(mode.rawValue)")
+    }
+  }
+}
+
+/// How the target is treated.
+struct CaptureOptions: ParsableArguments {
+  @OptionGroup var way: CaptureWayOptions
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      The share of the time that the target may be stopped while it is captured (auto and slices; \
+      default 50).
+      """, valueName: "percent"))
+  var maxStopped: Double?
+
+  func validate() throws {
+    guard let maxStopped else { return }
+    guard (1...100).contains(maxStopped) else {
       throw ValidationError("--max-stopped is 1 to 100 percent")
     }
-    let given = maxPause != nil ? "--max-pause" : maxStopped != nil ? "--max-stopped" : nil
-    if let given, mode != .auto, mode != .slices {
-      throw ValidationError("\(given) has no meaning with --capture \(mode.rawValue)")
-    }
+    try way.requireBudget("--max-stopped")
   }
 }
 
 extension CaptureRequest {
   /// What the options ask for.
   init(_ show: ShowOptions, _ capture: CaptureOptions) {
+    self.init(show, capture.way)
+    if let percent = capture.maxStopped { stoppedShare = percent / 100 }
+  }
+
+  /// What the options ask for, with the usual share of the time of a capture for stops.
+  init(_ show: ShowOptions, _ way: CaptureWayOptions) {
     switch show.arena {
     case nil: scope = .everything
     case .mmap: scope = .mmapped
     case .index(let index): scope = .arena(index)
     }
     isQuiet = show.quiet
-    mode = capture.mode
-    if let milliseconds = capture.maxPause {
+    mode = way.mode
+    if let milliseconds = way.maxPause {
       longestPause = .nanoseconds(Int64(milliseconds * 1_000_000))
     }
-    if let percent = capture.maxStopped { stoppedShare = percent / 100 }
   }
 }

@@ -12,6 +12,7 @@ import Symbols
 struct Failure: Error {
   /// The exit codes of the command line contract (sysexits.h where it has one).
   enum Code: Int32 {
+    case found = 1
     case incomplete = 2
     case usage = 64
     case noInput = 66

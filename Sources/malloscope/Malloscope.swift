@@ -69,6 +69,7 @@ struct MalloscopeCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       HistogramCommand.self, ChunksCommand.self, ArenasCommand.self, DemoCommand.self,
+      WatchCommand.self,
       DemoTargetCommand.self, CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)

@@ -3,6 +3,7 @@
 import ArgumentParser
 import Glibc
 import HeapAnalysis
+import LinuxTarget
 import Reports
 
 /// A format of the data.
@@ -35,12 +36,8 @@ enum ArenaChoice: ExpressibleByArgument {
   }
 }
 
-/// Which process to look at.
-struct SourceOptions: ParsableArguments {
-  @Argument(
-    help: ArgumentHelp("The process id, as seen in this PID namespace.", valueName: "pid"))
-  var target: String?
-
+/// Ways to name a process other than by its id.
+struct NamedSourceOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
       "The process whose command name matches; exactly one must, else the matches are listed.",
@@ -58,16 +55,15 @@ struct SourceOptions: ParsableArguments {
       "With --container: the process id as the container sees it.", valueName: "n"))
   var pidInContainer: Int32?
 
-  /// The process id that was given.
-  var pid: Int32? { target.flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil } }
+  /// Whether one of them is given.
+  var isGiven: Bool { name != nil || container != nil }
 
-  func validate() throws {
-    let given = [target != nil, name != nil, container != nil].count { $0 }
-    if given != 1 {
+  /// The process that is meant by these, or by `target`, the text of a process id.
+  ///
+  /// - Throws: `ValidationError` if it is not exactly one.
+  func source(_ target: String?) throws -> ProcessSource {
+    guard [target != nil, name != nil, container != nil].count(where: { $0 }) == 1 else {
       throw ValidationError("give exactly one source: a PID, --name REGEX or --container ID")
-    }
-    if let target, pid == nil {
-      throw ValidationError("'\(target)' is neither a verb nor a process id")
     }
     if name?.isEmpty == true || container?.isEmpty == true {
       throw ValidationError("a name or a container id has at least one character")
@@ -75,7 +71,29 @@ struct SourceOptions: ParsableArguments {
     if pidInContainer != nil, container == nil {
       throw ValidationError("--pid-in-container goes with --container")
     }
+    if let name { return .name(name) }
+    if let container { return .container(container, pidInside: pidInContainer) }
+    guard let target, let pid = Int32(target), pid > 0 else {
+      throw ValidationError("'\(target ?? "")' is neither a verb nor a process id")
+    }
+    return .pid(pid)
   }
+}
+
+/// Which process to look at.
+struct SourceOptions: ParsableArguments {
+  @Argument(
+    help: ArgumentHelp("The process id, as seen in this PID namespace.", valueName: "pid"))
+  var target: String?
+
+  @OptionGroup var named: NamedSourceOptions
+
+  func validate() throws { _ = try named.source(target) }
+
+  /// The process that the options name.
+  ///
+  /// - Throws: a failure if there is none, more than one, or one that cannot be looked at.
+  func process() throws -> LinuxProcess { try named.source(target).process() }
 }
 
 /// How the result is shown.

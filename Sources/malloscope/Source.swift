@@ -3,8 +3,16 @@
 import HeapModel
 import LinuxTarget
 
-extension SourceOptions {
-  /// The process that the options name.
+/// What a user calls a process.
+enum ProcessSource: Hashable {
+  /// Its id in our PID namespace.
+  case pid(Int32)
+  /// A regular expression for its command name.
+  case name(String)
+  /// The beginning of its container's id, and its own id inside.
+  case container(String, pidInside: Int32?)
+
+  /// The one process that is called so.
   ///
   /// - Throws: a failure if there is none, more than one, or one that cannot be looked at.
   func process() throws(Failure) -> LinuxProcess {
@@ -17,22 +25,28 @@ extension SourceOptions {
   }
 
   private func resolvedPid() throws(Failure) -> Int32 {
-    if let pid { return pid }
+    if case .pid(let pid) = self { return pid }
     let listings: [ProcessListing]
     do throws(TargetError) {
       listings = try LinuxProcess.all()
     } catch {
       throw Failure(error)
     }
-    if let name { return try only(matches(name, in: listings), what: "--name '\(name)'") }
-    let prefix = container ?? ""
-    var inside = SourceResolution.inContainer(prefix, of: listings)
-    if let pidInContainer {
-      inside = SourceResolution.withNamespacedPid(pidInContainer, of: inside)
-      return try only(inside, what: "--container \(prefix) --pid-in-container \(pidInContainer)")
+    switch self {
+    case .pid(let pid):
+      return pid
+    case .name(let name):
+      return try only(matches(name, in: listings), what: "--name '\(name)'")
+    case .container(let prefix, let pidInside):
+      let inside = SourceResolution.inContainer(prefix, of: listings)
+      guard let pidInside else {
+        return try only(
+          inside, what: "--container \(prefix)", hint: "choose one with --pid-in-container N")
+      }
+      return try only(
+        SourceResolution.withNamespacedPid(pidInside, of: inside),
+        what: "--container \(prefix) --pid-in-container \(pidInside)")
     }
-    return try only(
-      inside, what: "--container \(prefix)", hint: "choose one with --pid-in-container N")
   }
 
   private func matches(
