@@ -1,6 +1,7 @@
-// The shim's implementation. The one state is the flag that the signal handler sets.
+// The shim's implementation. The one state is which signal, or request, interrupts work.
 #define _GNU_SOURCE
 #include "CPtrace.h"
+#include "CPtraceSignals.h"
 
 #include <elf.h>
 #include <errno.h>
@@ -10,6 +11,7 @@
 #include <sched.h>
 #include <string.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -24,7 +26,9 @@
 #include <asm/ptrace.h>
 #endif
 
-static volatile sig_atomic_t interrupting_signal;
+// Lock-free, and so fit for signal handlers (signal-safety(7)).
+static atomic_int interrupting_signal;
+static atomic_int work_is_aborted;
 
 static int64_t value_or_errno(int64_t value) { return value < 0 ? -(int64_t)errno : value; }
 
@@ -32,20 +36,26 @@ static int ptrace_result(long value) { return value < 0 ? -errno : 0; }
 
 // -- Signals of our own process ------------------------------------------------------------------
 
-int cpt_reset_fatal_signals(void) {
+int cpt_set_fatal_actions(const struct sigaction *action) {
   static const int fatal[] = {SIGQUIT, SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGBUS, SIGSEGV};
-  struct sigaction action = {.sa_handler = SIG_DFL};
-  sigemptyset(&action.sa_mask);
   for (size_t i = 0; i < sizeof fatal / sizeof *fatal; i++)
-    if (sigaction(fatal[i], &action, NULL) < 0)
+    if (sigaction(fatal[i], action, NULL) < 0)
       return -errno;
   return 0;
 }
 
-static void note_signal(int number) {
-  if (interrupting_signal == 0)
-    interrupting_signal = number;
+int cpt_reset_fatal_signals(void) {
+  struct sigaction action = {.sa_handler = SIG_DFL};
+  sigemptyset(&action.sa_mask);
+  return cpt_set_fatal_actions(&action);
 }
+
+int cpt_note_interrupt(int number) {
+  int none = 0;
+  return atomic_compare_exchange_strong(&interrupting_signal, &none, number);
+}
+
+static void note_signal(int number) { cpt_note_interrupt(number); }
 
 int cpt_catch_interrupts(void) {
   static const int caught[] = {SIGINT, SIGTERM, SIGHUP};
@@ -63,7 +73,12 @@ int cpt_catch_interrupts(void) {
   return 0;
 }
 
-int cpt_interrupted(void) { return interrupting_signal; }
+int cpt_interrupted(void) {
+  int number = atomic_load(&interrupting_signal);
+  return number != 0 ? number : atomic_load(&work_is_aborted) ? SIGTSTP : 0;
+}
+
+void cpt_abort_work(int on) { atomic_store(&work_is_aborted, on != 0); }
 
 // -- Stopping threads ----------------------------------------------------------------------------
 

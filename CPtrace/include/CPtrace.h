@@ -17,7 +17,7 @@ int cpt_reset_fatal_signals(void);
 // one ends us at once; a signal that is ignored on entry (nohup) stays ignored.
 int cpt_catch_interrupts(void);
 
-// The first such signal that has arrived, or 0.
+// The first such signal that has arrived, else SIGTSTP after cpt_abort_work(1), else 0.
 int cpt_interrupted(void);
 
 // -- Stopping threads ----------------------------------------------------------------------------
@@ -139,5 +139,6 @@ int cpt_processor_count(void);
 void cpt_pause(int64_t nanoseconds);
 
 #include "CPtraceCalls.h"
+#include "CPtraceTerminal.h"
 
 #endif

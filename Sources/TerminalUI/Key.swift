@@ -2,7 +2,7 @@
 
 /// A key, or a character that several keys make.
 ///
-/// Shift, Alt and Control do not change keys that have a name; only Control makes characters others.
+/// Shift, Alt and Control change no key that has a name; only Control makes characters others.
 package enum Key: Hashable, Sendable {
   case character(Character)
   /// Control with a small letter or one of `@[\]^_`; those that are a key of their own are that.

@@ -40,7 +40,7 @@ package enum TextWidth {
     default:
       break
     }
-    // The vowels and final consonants of conjoining Hangul stand within the syllable's first letter.
+    // The vowels and final consonants of conjoining Hangul stand within the first letter.
     if (0x1160...0x11FF).contains(value) || (0xD7B0...0xD7FB).contains(value) { return .mark }
     return .shown(columns: isWide(scalar) ? 2 : 1)
   }
