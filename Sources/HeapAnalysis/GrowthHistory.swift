@@ -83,8 +83,7 @@ package struct GrowthHistory: Sendable {
     self.figures = figures
     latest = report
     latestTime = time
-    longestStop = max(longestStop, report.capture.longestStop)
-    totalStop += report.capture.totalStop
+    noteStops(report.capture)
     sampleCount += 1
     if report.snapshot.isIncomplete { incompleteCount += 1 }
     if sampleCount == 1 {
@@ -93,6 +92,12 @@ package struct GrowthHistory: Sendable {
     } else {
       steps += 1
     }
+  }
+
+  /// Counts the stops of a capture, also of one that is no sample.
+  package mutating func noteStops(_ capture: CaptureFacts) {
+    longestStop = max(longestStop, capture.longestStop)
+    totalStop += capture.totalStop
   }
 
   /// Growth counts from the latest sample on.

@@ -3,6 +3,7 @@
 import CPtrace
 import Glibc
 import HeapAnalysis
+import HeapModel
 import Reports
 
 /// Samples and writes in turn.

@@ -4,6 +4,8 @@ import ArgumentParser
 import CPtrace
 import Glibc
 import HeapAnalysis
+import HeapModel
+import LinuxTarget
 import Reports
 
 /// A watch as the user ordered it.

@@ -133,7 +133,7 @@ struct WatchedProcess: Sendable {
       guard let count = try? buffer.fill(wanted, from: chunk.userAddress, of: reader) else {
         continue
       }
-      found[chunk.userAddress] = (0..<count).map { buffer.bytes[$0] }
+      found[chunk.userAddress] = buffer.withPrefix(count) { Array($0) }
     }
     return found
   }

@@ -1,0 +1,77 @@
+// A capture beside the screen, so that keys are heard meanwhile.
+
+import CPtrace
+import Glibc
+import Synchronization
+
+/// Runs one piece of work at a time on a thread of its own, and raises an event when it is done.
+final class SampleThread: Sendable {
+  /// What a capture is for.
+  enum Purpose: Sendable, Equatable {
+    /// The next sample.
+    case sample
+    /// Sample chunks of a row.
+    case chunks
+  }
+
+  /// A capture that has come to its end.
+  struct Outcome: Sendable {
+    var purpose: Purpose
+    /// When it was begun, in seconds of `WatchClock`.
+    var begun: Double
+    var result: Result<WatchSample, WatchEnd>
+  }
+
+  private let event: Int32
+  private let outcome = Mutex<Outcome?>(nil)
+
+  /// Makes one that raises `event`.
+  init(event: Int32) {
+    self.event = event
+  }
+
+  /// Captures `process`; to be called again only after the outcome was taken.
+  ///
+  /// If no thread can be had it is done here and now.
+  func start(_ process: WatchedProcess, for purpose: Purpose) {
+    let work = Work { [self] in
+      let begun = WatchClock.now
+      let result = Result { () throws(WatchEnd) in try process.sample() }
+      outcome.withLock { $0 = Outcome(purpose: purpose, begun: begun, result: result) }
+      _ = cpt_raise_event(event)
+    }
+    let argument = unsafe Unmanaged.passRetained(work).toOpaque()
+    var thread = pthread_t()
+    let failure = unsafe pthread_create(
+      &thread, nil,
+      { argument in
+        // An overflow of this thread's stack gives the terminal back, too.
+        _ = cpt_use_signal_stack()
+        if let argument = unsafe argument {
+          unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().perform()
+        }
+        return nil
+      }, argument)
+    if failure == 0 {
+      pthread_detach(thread)
+    } else {
+      unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().perform()
+    }
+  }
+
+  /// What the capture has come to, once.
+  func take() -> Outcome? {
+    outcome.withLock { value in
+      defer { value = nil }
+      return value
+    }
+  }
+
+  private final class Work: Sendable {
+    let perform: @Sendable () -> Void
+
+    init(perform: @escaping @Sendable () -> Void) {
+      self.perform = perform
+    }
+  }
+}

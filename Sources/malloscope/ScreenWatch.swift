@@ -1,0 +1,235 @@
+// A watch on a terminal: keys, samples and frames.
+
+import CPtrace
+import GlibcHeap
+import HeapAnalysis
+import HeapModel
+import LinuxTarget
+import Reports
+import TerminalUI
+import WatchScreen
+
+/// The loop behind the screen.
+struct ScreenWatch {
+  /// How many chunks of a row are fetched, and how many of them are listed.
+  private static let fetchedChunks = 1 << 16
+  private static let listedChunks = 500
+
+  private let plan: WatchPlan
+  private let event: Int32
+  private let thread: SampleThread
+  private var state: WatchState
+  private var pace: WatchPace
+  private var watched: WatchedProcess
+  private var isBusy = false
+  /// The row whose chunks are to be fetched next.
+  private var wantedChunks: GrowthKey?
+  private var end: WatchEnd?
+  /// Whether the screen stays until the user leaves it.
+  private var isOver = false
+
+  init(_ plan: WatchPlan, event: Int32) {
+    self.plan = plan
+    self.event = event
+    thread = SampleThread(event: event)
+    watched = plan.watched
+    watched.request.isQuiet = true
+    pace = WatchPace(interval: plan.interval, mostStopped: plan.mostStopped)
+    let options = plan.show.reportOptions()
+    state = WatchState(
+      pid: plan.watched.process.pid, growth: plan.growth, interval: plan.interval,
+      mostStopped: plan.mostStopped, style: options.style)
+    state.filterText = plan.filterText
+    state.showsContents = plan.showsContents
+    state.showsExactBytes = options.showsExactBytes
+  }
+
+  /// Draws until the end; the terminal is given back in any case.
+  ///
+  /// - Throws: a failure if there is no terminal to be had.
+  mutating func run(_ history: inout GrowthHistory) throws(Failure) -> WatchEnd {
+    var screen = try TerminalScreen(usesColor: state.style.usesColor)
+    (state.columns, state.rows) = screen.size
+    while !isOver {
+      startCapture()
+      screen.show(WatchView.render(history, state, now: WatchClock.now))
+      let keys = screen.keys(event: event, until: deadline)
+      for key in keys { handle(key, &history, &screen) }
+      takeSignals(&history, &screen)
+      if let outcome = thread.take() {
+        isBusy = false
+        take(outcome, &history)
+      }
+      if screen.isGone { finish(.quit) }
+    }
+    abandonCapture()
+    return end ?? .quit
+  }
+
+  /// When something has to be drawn or done, whatever the user does.
+  private var deadline: Double {
+    let second = WatchClock.now + 1
+    guard end == nil else { return .infinity }
+    return isBusy || state.isPaused ? second : min(second, pace.due)
+  }
+
+  private mutating func finish(_ reason: WatchEnd) {
+    if end == nil { end = reason }
+    isOver = true
+  }
+
+  // MARK: Captures
+
+  /// Starts the capture that is due, if one is.
+  private mutating func startCapture() {
+    guard !isBusy, end == nil else { return }
+    if let key = wantedChunks {
+      wantedChunks = nil
+      isBusy = true
+      thread.start(chunkCapture(key), for: .chunks)
+    } else if !state.isPaused, WatchClock.now >= pace.due {
+      isBusy = true
+      thread.start(watched, for: .sample)
+    }
+  }
+
+  private func chunkCapture(_ key: GrowthKey) -> WatchedProcess {
+    var fetching = watched
+    fetching.request.collectsChunks = true
+    fetching.request.sample = ChunkSample(limit: Self.fetchedChunks)
+    fetching.wantsContents = state.showsContents
+    switch key {
+    case .sizes(let sizes): fetching.request.sample?.sizes = sizes
+    case .mmapped: fetching.request.scope = .mmapped
+    case .arena: break
+    }
+    return fetching
+  }
+
+  private mutating func take(_ outcome: SampleThread.Outcome, _ history: inout GrowthHistory) {
+    switch outcome.result {
+    case .success(let sample) where outcome.purpose == .chunks:
+      history.noteStops(sample.report.capture)
+      pace.noteExtra(stopped: sample.report.capture.totalStop)
+      showChunks(sample)
+    case .success(let sample):
+      history.add(sample.report, sample.memory, at: sample.time)
+      pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
+      if let count = plan.count, history.sampleCount >= count { finish(.complete) }
+    case .failure(.failed(let failure)) where history.sampleCount > 0:
+      state.message = "a sample failed: \(failure.fact)"
+      pace.noteFailure(begun: outcome.begun)
+      if outcome.purpose == .chunks { state.mode = .table }
+    case .failure(.interrupted):
+      pace.noteFailure(begun: outcome.begun)
+    case .failure(let reason):
+      end = reason
+      state.end = reason.words
+      if outcome.purpose == .chunks { state.mode = .table }
+      // Without a sample there is nothing to look at; a test wants to go on.
+      if history.sampleCount == 0 || plan.count != nil || plan.growthLimit != nil { isOver = true }
+    }
+    state.stretchedInterval = pace.stretched
+  }
+
+  private mutating func showChunks(_ sample: WatchSample) {
+    guard case .chunks(var panel) = state.mode else { return }
+    let snapshot = sample.report.snapshot
+    var chunks = snapshot.chunks.filter { $0.state != .top && $0.state != .internal }
+    var total = 0
+    switch panel.key {
+    case .sizes(let sizes):
+      for size in snapshot.sizes where sizes.contains(size.size) {
+        total &+= size.inUse &+ size.free &+ size.cached
+      }
+    case .arena(let address):
+      let arena = snapshot.arenas.first { $0.address == address }
+      chunks = chunks.filter { $0.arena == arena.map { Int32($0.index) } }
+      total = [arena?.inUse, arena?.free, arena?.cached].reduce(0) { $0 &+ ($1?.count ?? 0) }
+    case .mmapped: total = snapshot.mmapped.count
+    }
+    // What the program holds comes first: that is what can have leaked.
+    let held = Self.spread(chunks.filter { $0.state == .inUse })
+    let others = Self.spread(chunks.filter { $0.state != .inUse })
+    panel.lines = (held + others).prefix(Self.listedChunks).map {
+      ChunkPanel.Line(chunk: $0, contents: sample.contents[$0.userAddress])
+    }
+    panel.total = total
+    state.mode = .chunks(panel)
+  }
+
+  /// As many as are listed, from all over the heap.
+  private static func spread(_ chunks: [Chunk]) -> [Chunk] {
+    let step = max(1, (chunks.count + listedChunks - 1) / listedChunks)
+    return stride(from: 0, to: chunks.count, by: step).map { chunks[$0] }
+  }
+
+  /// Ends a capture that is under way, and waits until the target runs.
+  private mutating func abandonCapture() {
+    guard isBusy else { return }
+    cpt_abort_work(1)
+    while thread.take() == nil { cpt_wait_event(event) }
+    cpt_abort_work(0)
+    isBusy = false
+  }
+
+  // MARK: Keys and signals
+
+  private mutating func handle(
+    _ key: Key, _ history: inout GrowthHistory, _ screen: inout TerminalScreen
+  ) {
+    let path = "malloscope-\(state.pid)-\(WatchClock.timeOfDay(forFileName: true)).txt"
+    let actions = state.handle(key, history: history, suggestedPath: path)
+    if state.interval != pace.interval {
+      pace.change(interval: state.interval)
+      state.stretchedInterval = pace.stretched
+    }
+    for action in actions {
+      switch action {
+      case .quit: finish(.quit)
+      case .setBaseline: history.setBaseline()
+      case .fetchChunks(let key): wantedChunks = key
+      case .sample: pace.hurry()
+      case .redraw: screen.forget()
+      case .write(let path): write(history, to: path)
+      }
+    }
+  }
+
+  private mutating func takeSignals(
+    _ history: inout GrowthHistory, _ screen: inout TerminalScreen
+  ) {
+    let signals = cpt_take_signals()
+    if cpt_interrupted() != 0 { finish(.interrupted) }
+    if signals & UInt32(cpt_signal_suspend) != 0, !isOver {
+      // Not while a capture has the target stopped.
+      abandonCapture()
+      screen.suspend()
+    } else if signals & UInt32(cpt_signal_continued) != 0 {
+      screen.resume()
+    }
+    if signals != 0 { (state.columns, state.rows) = screen.size }
+  }
+
+  private mutating func write(_ history: GrowthHistory, to path: String) {
+    do throws(Failure) {
+      var options = plan.show.reportOptions()
+      options.limit = .max
+      options.style.usesColor = false
+      var output = try Output(path: path, force: false)
+      if let report = history.latest {
+        try TextWatch.writeTarget(report, options: options, to: &output)
+      }
+      try TextWatch.writeSample(
+        history, clock: WatchClock.timeOfDay(), growth: state.growth, options: options,
+        to: &output)
+      try TextWatch.writeSummary(
+        history, end: state.end ?? "the watch goes on", growth: state.growth, options: options,
+        to: &output)
+      try output.close()
+      state.message = "written to \(path)"
+    } catch {
+      state.message = error.fact
+    }
+  }
+}
