@@ -44,8 +44,9 @@ inline void request(int connection) {
   }
 }
 
-/// Sends so many requests a second until standard input is closed; a line there is answered with how
-/// many have been answered.
+/// Sends so many requests a second until standard input is closed.
+///
+/// A line there is answered with how many have been answered.
 inline void load(int port, int rate) {
   int connections[4];
   for (int &connection : connections) connection = connected(port);

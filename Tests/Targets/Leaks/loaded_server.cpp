@@ -4,10 +4,10 @@
 //   loaded_server load PORT RATE                      so many requests a second to such a server
 //   loaded_server idle | churn | big MEBIBYTES        no server: only a heap
 //
-// In use grows by a node with each request (leak); free memory grows, and in use does not (fragment);
-// nothing grows (steady); GET /burst takes 200 MB and frees nearly all of it, but the heap stays large
-// (retain). Each says `ready`, after `port N` if it serves. A line on standard input or SIGUSR1
-// is answered with a line of JSON, and it ends when standard input is closed.
+// In use grows by a node with each request (leak); free memory grows, and in use does not
+// (fragment); nothing grows (steady); GET /burst takes 200 MB and frees nearly all of it, but the
+// heap stays large (retain). Each says `ready`, after `port N` if it serves. A line on standard
+// input or SIGUSR1 is answered with a line of JSON, and it ends when standard input is closed.
 #include "figures.h"
 #include "load.h"
 #include "work.h"

@@ -57,9 +57,9 @@ inline void work_steadily(Random &random) {
 /// The newest sessions, as many as there is room for: a ring that begins full.
 ///
 /// A session has two buffers, and both are cut down to what was needed. What is cut off the first
-/// stays free between the two and is always too small for the next buffer. So each session takes new
-/// memory from the system although another goes that is just as large. That ends when the ring has
-/// come round once, since the sessions that go then free whole areas.
+/// stays free between the two and is always too small for the next buffer. So each session takes
+/// new memory from the system although another goes that is just as large. That ends when the ring
+/// has come round once, since the sessions that go then free whole areas.
 class Sessions {
 public:
   void fill() {
