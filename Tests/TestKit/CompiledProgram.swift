@@ -35,8 +35,8 @@ package enum CompiledProgram {
     }
   }
 
-  /// A directory that lasts as long as the test run.
-  private static func scratchPath(_ name: String) throws(TestKitError) -> String {
+  /// The path of a file in a directory that lasts as long as the test run.
+  static func scratchPath(_ name: String) throws(TestKitError) -> String {
     try directory.withLock { directory throws(TestKitError) in
       if let directory { return directory.file(name) }
       let new = try TemporaryDirectory()
