@@ -67,7 +67,7 @@ package struct GrowthHistory: Sendable {
     if recentTimes.count > Self.recentLimit { recentTimes.removeFirst() }
     for figure in HeapFigure.allCases {
       // What is not known is where it was.
-      let value = figures[figure].map(Double.init) ?? recent[figure.rawValue].last ?? 0
+      let value = figures[figure].map { Double($0) } ?? recent[figure.rawValue].last ?? 0
       series[figure.rawValue].take(value, step)
       recent[figure.rawValue].append(value)
       if recent[figure.rawValue].count > Self.recentLimit { recent[figure.rawValue].removeFirst() }

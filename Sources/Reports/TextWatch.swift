@@ -50,7 +50,7 @@ package enum TextWatch {
     var page = TextPage(options)
     page.line()
     func rate(_ figure: HeapFigure) -> String {
-      history.rate(figure).map { " \(Figures.signed(bytes: $0))/s" } ?? ""
+      history.rate(figure).flatMap { abs($0) < 0.5 ? nil : " \(Figures.signed(bytes: $0))/s" } ?? ""
     }
     var pieces = [
       "in use \(page.bytes(figures.inUse.bytes))\(rate(.inUse))",

@@ -1,8 +1,8 @@
 // What each key does.
 
 package import HeapAnalysis
-package import TerminalUI
 import Reports
+package import TerminalUI
 
 extension WatchState {
   /// Steps between samples, in seconds, through which + and - go.

@@ -39,7 +39,8 @@ extension WatchView {
     guard !isTight else { return }
     let mark = state.style.usesUnicode ? "▲ △" : "^ '"
     buffer.put(
-      "\(mark)  grew in every sample since the baseline; grew and never shrank", row: start
+      "\(mark)  grew in every sample since the baseline; grew and never shrank",
+      row: start
         + Self.keys.count + 1, column: 0)
     buffer.put(
       "in use: held by the program; cached: in a tcache or fastbin; free: in a bin",
@@ -71,7 +72,8 @@ extension WatchView {
         "  \(left("\(chunk.userAddress)", 16)) \(right(Figures.grouped(chunk.size), 10))  "
           + "\(left(chunk.state.name, 8)) \(left(arena, 5))", row: row, column: 0)
       if hasContents, let contents = line.contents {
-        buffer.put(Self.dump(contents, width: buffer.columns - column - 2), row: row, column: column + 2)
+        buffer.put(
+          Self.dump(contents, width: buffer.columns - column - 2), row: row, column: column + 2)
       }
     }
     if lines.isEmpty { buffer.put("  none at this moment", row: start + 2, column: 0) }

@@ -17,7 +17,8 @@ extension WatchView {
   private mutating func drawSummary(_ rows: Range<Int>) {
     let summary = GrowthSummary(history, grouping: state.growth.grouping)
     var row = rows.lowerBound
-    let sentences = [state.end.map { $0 + "." }].compactMap { $0 }
+    let sentences =
+      [state.end.map { $0 + "." }].compactMap { $0 }
       + GrowthWords.sentences(summary, of: history.latest?.target)
     for (index, sentence) in sentences.enumerated() {
       for line in Self.lines(sentence, width: buffer.columns) {

@@ -1,9 +1,9 @@
 // The screen of a watch: a pure function from samples and state to cells.
 
 package import HeapAnalysis
-package import TerminalUI
 import HeapModel
 import Reports
+package import TerminalUI
 
 /// Draws a watch.
 package struct WatchView {
@@ -28,8 +28,8 @@ package struct WatchView {
   private mutating func draw() {
     guard state.columns >= WatchState.smallestColumns, state.rows >= WatchState.smallestRows else {
       buffer.put(
-        "too small: \(WatchState.smallestColumns) x \(WatchState.smallestRows) at least, q quits",
-        row: 0, column: 0)
+        "needs \(WatchState.smallestColumns) x \(WatchState.smallestRows) cells, has "
+          + "\(state.columns) x \(state.rows)", row: 0, column: 0)
       return
     }
     let layout = state.layout
@@ -76,7 +76,8 @@ package struct WatchView {
     var lines: [String] = []
     var line = ""
     for word in sentence.split(separator: " ") {
-      if !line.isEmpty, TextWidth.columns(of: line) + 1 + TextWidth.columns(of: String(word)) > width
+      if !line.isEmpty,
+        TextWidth.columns(of: line) + 1 + TextWidth.columns(of: String(word)) > width
       {
         lines.append(line)
         line = ""

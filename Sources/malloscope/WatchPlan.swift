@@ -107,7 +107,8 @@ struct WatchPlan {
     case .failed:
       let speed = history.trend(.inUse).map(GrowthWords.speed) ?? ""
       throw Failure(
-        code: .found, fact: "bytes in use of process \(watched.process.pid) grew by \(speed), more "
+        code: .found,
+        fact: "bytes in use of process \(watched.process.pid) grew by \(speed), more "
           + "than the \(limit) of --fail-above")
     case .untold:
       throw Failure(
