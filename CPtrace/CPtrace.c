@@ -80,6 +80,13 @@ int cpt_interrupted(void) {
 
 void cpt_abort_work(int on) { atomic_store(&work_is_aborted, on != 0); }
 
+int cpt_hold_suspension(int on) {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTSTP);
+  return -pthread_sigmask(on ? SIG_BLOCK : SIG_UNBLOCK, &signals, NULL);
+}
+
 // -- Stopping threads ----------------------------------------------------------------------------
 
 int cpt_seize(int32_t tid) { return ptrace_result(ptrace(PTRACE_SEIZE, tid, NULL, NULL)); }

@@ -20,6 +20,10 @@ int cpt_catch_interrupts(void);
 // The first such signal that has arrived, else SIGTSTP after cpt_abort_work(1), else 0.
 int cpt_interrupted(void);
 
+// Holds SIGTSTP back in the calling thread and those that it starts, or lets it come again. signal(7): it
+// stops all our threads, and what one of them has stopped by ptrace(2) would then stand still as long.
+int cpt_hold_suspension(int on);
+
 // -- Stopping threads ----------------------------------------------------------------------------
 
 // Attaches to one thread without stopping it. ptrace(2), PTRACE_SEIZE: no SIGSTOP is sent, and

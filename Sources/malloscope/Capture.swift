@@ -22,6 +22,9 @@ func capture(
     StandardError.write(
       "note: \(process.requestedID) is a thread of process \(process.pid); showing the process")
   }
+  // Ctrl-Z would stop us with the target.
+  _ = cpt_hold_suspension(1)
+  defer { _ = cpt_hold_suspension(0) }
   do throws(Failure) {
     for _ in 1..<3 {
       do throws(Failure) {

@@ -206,9 +206,14 @@ struct ScreenWatch {
       abandonCapture()
       screen.suspend()
     } else if signals & UInt32(cpt_signal_continued) != 0 {
+      // In the background, this has us stopped until we are in front again.
+      abandonCapture()
       screen.resume()
     }
-    if signals != 0 { (state.columns, state.rows) = screen.size }
+    if signals != 0 {
+      (state.columns, state.rows) = screen.size
+      screen.forget()
+    }
   }
 
   private mutating func write(_ history: GrowthHistory, to path: String) {
