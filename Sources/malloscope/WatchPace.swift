@@ -22,6 +22,10 @@ enum WatchClock {
 
 /// How often a target is captured, so that it is stopped for at most a share of the time.
 struct WatchPace {
+  /// The part of the target's share that is planned for: the rest is for what it sees of a stop beyond
+  /// what we see, and for the last sample, which no pause follows.
+  private static let plannedPart = 0.9
+
   /// The seconds between two samples that are asked for.
   var interval: Double
   /// The share of the time that the target may be stopped.
@@ -41,13 +45,13 @@ struct WatchPace {
   /// Notes that a sample was begun at a moment and stopped the target for so long.
   mutating func note(begun: Double, stopped: Duration) {
     self.begun = begun
-    needed = stopped / .seconds(1) / mostStopped
+    needed = seconds(for: stopped)
     plan()
   }
 
   /// Notes stops beside those of the samples, for which the target is left alone longer.
   mutating func noteExtra(stopped: Duration) {
-    needed += stopped / .seconds(1) / mostStopped
+    needed += seconds(for: stopped)
     plan()
   }
 
@@ -66,6 +70,11 @@ struct WatchPace {
   /// Has the next sample taken as soon as the target's share allows.
   mutating func hurry() {
     due = begun + needed
+  }
+
+  /// How long the target must be left alone for stops of such a length.
+  private func seconds(for stopped: Duration) -> Double {
+    stopped / .seconds(1) / (mostStopped * Self.plannedPart)
   }
 
   private mutating func plan() {

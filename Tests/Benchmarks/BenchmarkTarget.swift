@@ -111,6 +111,20 @@ struct BenchmarkTarget {
     return try gap()
   }
 
+  /// For how long in all, in milliseconds, the heartbeat did not run while `body` did.
+  ///
+  /// - Throws: `TestKitError`, and what `body` throws.
+  func lost(during body: () throws -> Void) throws -> Double {
+    _ = try lost()
+    try body()
+    return try lost()
+  }
+
+  private func lost() throws(TestKitError) -> Double {
+    try program.process.write("lost\n")
+    return try milliseconds(after: "lost_us ")
+  }
+
   /// The same since it was last asked.
   private func gap() throws(TestKitError) -> Double {
     try program.process.write("\n")

@@ -38,6 +38,12 @@ enum HeapBenchmark {
     if options.measuresThreads {
       print("\n" + (try ThreadMeasurement(runs: options.runs).text))
     }
+    if options.measuresWatch {
+      for heap in WatchMeasurement.heaps.prefix(options.watchHeaps) {
+        print("\n" + (try WatchMeasurement(heap, samples: options.watchSamples).text))
+        fflush(nil)
+      }
+    }
     print("\nload average \(machine.loadAverage) before, \(Machine().loadAverage) after")
   }
 }

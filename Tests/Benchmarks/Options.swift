@@ -15,7 +15,8 @@ struct Options {
     }
     return """
       usage: HeapBenchmark [--quick] [--runs N] [CASE[:MODE] ...]
-      cases and modes: \(cases.joined(separator: "; ")); \(ThreadMeasurement.name)
+      cases and modes: \(cases.joined(separator: "; ")); \(ThreadMeasurement.name); \
+      \(WatchMeasurement.name)
       """
   }
 
@@ -30,6 +31,13 @@ struct Options {
   /// Whether processes of many threads are measured.
   private(set) var measuresThreads = false
 
+  /// Whether `watch` is measured.
+  private(set) var measuresWatch = false
+  /// On how many heaps: the large one takes ten minutes, since the interval stretches.
+  private(set) var watchHeaps = WatchMeasurement.heaps.count
+  /// For how many samples.
+  private(set) var watchSamples = 30
+
   /// Reads the arguments after the program's name.
   ///
   /// - Throws: `UsageError`.
@@ -42,19 +50,23 @@ struct Options {
         runs = 3
         gdbRuns = 1
         gcoreRuns = 0
+        watchSamples = 8
+        watchHeaps = 1
       case "--runs":
         guard let number = rest.popFirst().flatMap({ Int($0) }), 1...1000 ~= number else {
           throw UsageError(fact: "--runs takes a number from 1 to 1000")
         }
         runsAsked = number
       case ThreadMeasurement.name: measuresThreads = true
+      case WatchMeasurement.name: measuresWatch = true
       default: cases.append(try Self.benchmark(argument))
       }
     }
     runs = runsAsked ?? runs
-    guard cases.isEmpty, !measuresThreads else { return }
+    guard cases.isEmpty, !measuresThreads, !measuresWatch else { return }
     cases = BenchmarkCase.all
     measuresThreads = true
+    measuresWatch = true
   }
 
   /// The case of that name, with all its modes or the one behind the colon.

@@ -56,6 +56,9 @@ package final class ChildProcess {
   /// wait4(2) counts the moment between spawn and exec too, in which it shares our memory: it is at
   /// least what we ourselves have had resident.
   package private(set) var peakResidentBytes: UInt64?
+  /// How many seconds of a processor it and the children that it waited for have used, once it has been
+  /// waited for.
+  package private(set) var processorSeconds: Double?
   private var unread: [UInt8] = []
 
   /// Pipes are made and handed down under one lock, so that no other child inherits their ends: a
@@ -204,6 +207,9 @@ package final class ChildProcess {
       if wait4(pid, &status, WNOHANG, &usage) == pid {
         ending = Ending(waitStatus: status)
         peakResidentBytes = UInt64(clamping: usage.ru_maxrss) * 1024
+        processorSeconds = [usage.ru_utime, usage.ru_stime].reduce(0) {
+          $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6
+        }
       }
     }
     return ending

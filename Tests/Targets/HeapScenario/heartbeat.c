@@ -6,10 +6,12 @@
 #include <sys/prctl.h>
 #include <time.h>
 
-enum { BEAT_NS = 100000 };
+// A gap of more than LOST_NS is no mere lateness; what it has beyond a beat is time lost.
+enum { BEAT_NS = 100000, LOST_NS = 250000 };
 
 static bool runs;
 static _Atomic uint64_t longest_gap_ns;
+static _Atomic uint64_t lost_ns;
 static _Atomic uint64_t beats;
 
 // Sleeps from beat to beat: a thread that spins loses its processor to others now and then, and
@@ -26,6 +28,7 @@ static void *heartbeat_body(void *argument) {
     last = now;
     if (gap > atomic_load_explicit(&longest_gap_ns, memory_order_relaxed))
       atomic_store_explicit(&longest_gap_ns, gap, memory_order_relaxed);
+    if (gap > LOST_NS) atomic_fetch_add_explicit(&lost_ns, gap - BEAT_NS, memory_order_relaxed);
     atomic_fetch_add_explicit(&beats, 1, memory_order_release);
   }
   return argument;
@@ -43,11 +46,18 @@ void heartbeat_start(void) {
 
 bool heartbeat_runs(void) { return runs; }
 
-void heartbeat_reset(void) { atomic_store(&longest_gap_ns, 0); }
+void heartbeat_reset(void) {
+  atomic_store(&longest_gap_ns, 0);
+  atomic_store(&lost_ns, 0);
+}
 
 void heartbeat_report(void) {
   // After a stop this thread may run before the other has seen how long it was.
   uint64_t seen = atomic_load_explicit(&beats, memory_order_acquire);
   while (atomic_load_explicit(&beats, memory_order_acquire) < seen + 2) sched_yield();
   put_line("gap_us", atomic_exchange(&longest_gap_ns, 0) / 1000);
+}
+
+void heartbeat_report_lost(void) {
+  put_line("lost_us", atomic_exchange(&lost_ns, 0) / 1000);
 }

@@ -75,6 +75,8 @@ bool heartbeat_runs(void);
 void heartbeat_reset(void);
 // Prints the longest gap since the last report.
 void heartbeat_report(void);
+// Prints all the time since the last such line for which the thread did not run.
+void heartbeat_report_lost(void);
 
 // The arguments of a scenario that follow its name.
 struct arguments {

@@ -48,6 +48,8 @@ static void report_clone(void) {
 static void answer(const char *question, void (*on_line)(void)) {
   if (strcmp(question, "clone") == 0) {
     report_clone();
+  } else if (strcmp(question, "lost") == 0 && heartbeat_runs()) {
+    heartbeat_report_lost();
   } else {
     if (on_line != NULL) on_line();
     if (heartbeat_runs()) heartbeat_report();
