@@ -62,7 +62,8 @@ struct MalloscopeCommand: ParsableCommand {
       is read, for at most 5 ms at once (--max-pause), and runs on whatever happens to malloscope. \
       Nothing is written to it, but for --capture fork, which runs a system call in it.
 
-      Exit codes: 0 done; 2 done but incomplete (damaged or unreadable parts, see the findings); \
+      Exit codes: 0 done; 1 watch saw more growth than --fail-above allows; 2 done but incomplete \
+      (damaged or unreadable parts, see the findings); \
       64 usage; 66 no such process or file; 69 the target cannot be read by this tool; 70 an error \
       of malloscope's own; 74 input or output; 77 not permitted; 130 interrupted.
       """,
