@@ -69,9 +69,8 @@ struct MalloscopeCommand: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      HistogramCommand.self, ChunksCommand.self, ArenasCommand.self, DemoCommand.self,
-      WatchCommand.self,
-      DemoTargetCommand.self, CloneKeeperCommand.self,
+      HistogramCommand.self, WatchCommand.self, ChunksCommand.self, ArenasCommand.self,
+      DemoCommand.self, DemoTargetCommand.self, CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)
 }

@@ -29,6 +29,10 @@ struct WatchCommand: ParsableCommand {
       --json an object on a line (histogram/1 with what changed in "watch"), and at the end a summary \
       that tells a leak from what the allocator keeps.
 
+      Keys: q quit; s sort; / filter sizes; arrows and page keys, enter for sample chunks of a row; b \
+      growth counts from here; p pause; space sample now; + and - interval; a by arena; x exact \
+      sizes; w write to a file.
+
       The interval stretches so that the target is stopped for at most --max-stopped percent of the \
       time. A row marked with a triangle grew in every sample. Exit codes besides the usual: 1 if in \
       use grew faster than --fail-above, 2 if a sample was incomplete or too few were taken to tell.
@@ -37,7 +41,7 @@ struct WatchCommand: ParsableCommand {
   @Argument(
     help: ArgumentHelp(
       "The process id, unless --name or --container is given; seconds between samples; how many.",
-      valueName: "pid] [interval] [count"))
+      valueName: "pid interval count"))
   var words: [String] = []
 
   @OptionGroup var named: NamedSourceOptions
