@@ -21,7 +21,9 @@ struct GrowthRows: Sendable {
     _ entries: [GrowthEntry], _ step: TimeAxis.Step, points before: Int, recent: Int, steps: Int,
     recentLimit: Int
   ) {
-    if rows.count + entries.count > limit { dropEmpty() }
+    // Only then: a row that comes back is to be known as one that went.
+    let unknown = entries.reduce(0) { $0 + (places[$1.key] == nil ? 1 : 0) }
+    if rows.count + unknown > limit { dropEmpty() }
     var isSeen = [Bool](repeating: false, count: rows.count)
     untracked = 0
     for entry in entries {
