@@ -84,7 +84,7 @@ package enum JSONWatch {
         for change in summary.changes {
           json.object { json in
             json.string("kind", change.kind.rawValue)
-            json.number("bytes", Int(max(0, min(change.bytes, 9e18))))
+            json.number("bytes", json.whole(max(0, change.bytes)))
             json.trend("trend", change.trend)
           }
         }
@@ -117,6 +117,9 @@ extension JSONWriter {
     return thousandths < 0 ? "-" + digits : digits
   }
 
+  /// A number of bytes as far as 64 bits with a sign reach: sizes from a damaged heap go beyond.
+  fileprivate func whole(_ value: Double) -> Int { Int(max(-9e18, min(value, 9e18))) }
+
   /// What the kernel says, and how it all changed.
   fileprivate mutating func figures(_ history: GrowthHistory) {
     let memory = history.figures?.memory
@@ -128,7 +131,7 @@ extension JSONWriter {
     number("cgroup_limit_bytes", memory?.group?.limitBytes)
     object("growth") { json in
       for (name, figure) in JSONWriter.followed {
-        json.number(name + "_bytes", history.growth(figure).map { Int($0) })
+        json.number(name + "_bytes", history.growth(figure).map { json.whole($0) })
       }
     }
     object("per_second") { json in
@@ -162,7 +165,7 @@ extension JSONWriter {
       json.number("in_use_chunks", row.now.inUse.count)
       json.number("in_use_bytes", row.now.inUse.bytes)
       json.number("growth_chunks", row.growthCount)
-      json.number("growth_bytes", Int(row.growth))
+      json.number("growth_bytes", json.whole(row.growth))
       if let perSecond {
         json.number("bytes_per_second", digits: json.decimal(perSecond))
       } else {

@@ -35,7 +35,7 @@ extension WatchView {
     let values = history.values(.inUse)
     let least = values.min() ?? 0
     let most = values.max() ?? 0
-    let labels = [most, least].map { Figures.rounded(bytes: UInt64(max(0, $0))) }
+    let labels = [most, least].map { Figures.rounded(bytes: UInt64(max(0, min($0, 1.8e19)))) }
     let gutter = 9
     let width = buffer.columns - gutter
     let resampled = Self.resampled(
