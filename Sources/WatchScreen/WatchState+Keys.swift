@@ -155,7 +155,7 @@ extension WatchState {
 
   private mutating func handleInChunks(_ key: Key, _ panel: ChunkPanel) -> [WatchAction] {
     var panel = panel
-    let page = max(1, rows - 4)
+    let page = chunkRows
     switch key {
     case .escape, .enter, .backspace, .left, .character("q"):
       mode = .table
