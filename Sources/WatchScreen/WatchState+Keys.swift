@@ -56,6 +56,10 @@ extension WatchState {
     case .character("x"): choose(growth.grouping == .sizes ? .ranges : .sizes)
     case .character("/"): mode = .filterPrompt(LineEditor(filterText))
     case .character("b"):
+      guard end == nil else {
+        message = "the process has ended: what grew is told from the last baseline"
+        return []
+      }
       message = "growth counts from here"
       return [.setBaseline]
     case .character("p"):
