@@ -105,7 +105,7 @@ extension WatchView {
       buffer.put(text, row: layout.table.lowerBound, column: 2)
       return
     }
-    let top = max(0, min(state.top, table.rows.count - layout.table.count))
+    let top = state.firstRow(of: table.rows)
     for (row, growth) in zip(layout.table, table.rows.dropFirst(top)) {
       let style = self.style(growth)
       buffer.put(TextWatch.mark(growth, state.style), row: row, column: 0, style: style)
