@@ -29,6 +29,7 @@ package struct GrowthHistory: Sendable {
   private var series: [[Double]]
   private var seriesSinceBaseline: [[Double]]
   private var recent: [[Double]]
+  private var isKnown = [Bool](repeating: false, count: HeapFigure.allCases.count)
   private var ranges = GrowthRows(limit: SizeRanges.count)
   private var sizes = GrowthRows(limit: sizeLimit)
   private var arenas = GrowthRows(limit: arenaLimit)
@@ -74,6 +75,7 @@ package struct GrowthHistory: Sendable {
     recentTimes.append(time)
     if recentTimes.count > Self.recentLimit { recentTimes.removeFirst() }
     for figure in HeapFigure.allCases {
+      if let value = figures[figure], !isKnown[figure.rawValue] { learn(figure, Double(value)) }
       // What is not known is where it was.
       let value = figures[figure].map { Double($0) } ?? recent[figure.rawValue].last ?? 0
       series[figure.rawValue].take(value, moment.step)
@@ -97,6 +99,15 @@ package struct GrowthHistory: Sendable {
     } else {
       steps += 1
     }
+  }
+
+  /// Takes the first value that is known of a total for those before it: it is no growth from nothing.
+  private mutating func learn(_ figure: HeapFigure, _ value: Double) {
+    let place = figure.rawValue
+    isKnown[place] = true
+    for index in series[place].indices { series[place][index] = value }
+    for index in recent[place].indices { recent[place][index] = value }
+    for index in seriesSinceBaseline[place].indices { seriesSinceBaseline[place][index] = value }
   }
 
   /// Counts the stops of a capture, also of one that is no sample.
