@@ -72,7 +72,9 @@ package struct Trend: Hashable, Sendable {
     let halfway = middle(points.dropFirst(third).dropLast(third))
     let end = middle(points.suffix(third))
     // Of a straight line it is the half.
-    isLevellingOff = abs(end - halfway) < abs(end - start) / 5
+    let change = end - start
+    isLevellingOff =
+      change < 0 ? end - halfway > change / 5 : end - halfway < change / 5
   }
 
   /// The middle of what is sorted.
