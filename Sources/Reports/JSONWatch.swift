@@ -26,7 +26,9 @@ package struct GateResult: Hashable, Sendable {
     outcome =
       switch trend {
       case nil: .untold
-      case let trend?: trend.perSecond > limit ? .failed : .passed
+      // A slope that may as well be none is no growth, however much the values fluctuate.
+      case let trend?:
+        trend.perSecond > limit && trend.bounds.lowerBound > 0 ? .failed : .passed
       }
   }
 }
