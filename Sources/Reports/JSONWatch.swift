@@ -50,7 +50,7 @@ package enum JSONWatch {
           json.number(
             "elapsed_s", digits: json.decimal(history.latestTime - history.firstTime))
           json.figures(history)
-          json.number("stopped_share", digits: json.decimal(history.stoppedShare ?? 0))
+          json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
           json.array("growing") { json in
             let table = GrowthTable(history, growth.grouping, order: growth.order)
             for row in table.rows where row.neverShrank {
@@ -79,7 +79,7 @@ package enum JSONWatch {
       json.object("stops") { json in
         json.number("longest_stop_ms", digits: Figures.milliseconds(history.longestStop))
         json.number("total_stop_ms", digits: Figures.milliseconds(history.totalStop))
-        json.number("stopped_share", digits: json.decimal(history.stoppedShare ?? 0))
+        json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
       }
       json.trend("in_use", summary.inUse)
       json.array("changes") { json in
@@ -117,6 +117,11 @@ extension JSONWriter {
     let thousandths = (max(-9e14, min(value, 9e14)) * 1000).rounded()
     let digits = Figures.decimal(UInt64(abs(thousandths)), places: 3)
     return thousandths < 0 ? "-" + digits : digits
+  }
+
+  /// A share from 0 to 1 to the millionth: of a second, that is a microsecond.
+  fileprivate func share(_ value: Double) -> String {
+    Figures.decimal(UInt64(max(0, min(value, 1)) * 1e6 + 0.5), places: 6)
   }
 
   /// A number of bytes as far as 64 bits with a sign reach: sizes from a damaged heap go beyond.
