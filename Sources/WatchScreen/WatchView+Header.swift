@@ -8,7 +8,8 @@ import TerminalUI
 extension WatchView {
   mutating func drawHeader(rows: Int) {
     guard let report = history.latest, let figures = history.figures else {
-      buffer.put("process \(state.pid): the first sample is being taken", row: 0, column: 0)
+      let what = state.end == nil ? "the first sample is being taken" : "no sample was taken"
+      buffer.put("process \(state.pid): \(what)", row: 0, column: 0)
       return
     }
     let isNarrow = buffer.columns < 60

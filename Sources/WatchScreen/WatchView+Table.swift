@@ -100,6 +100,7 @@ extension WatchView {
     if trendWidth >= 6 {
       buffer.put("trend", row: layout.headings, column: x, style: .faint)
     }
+    guard history.sampleCount > 0 else { return }
     guard !table.rows.isEmpty else {
       let text = table.filteredOut > 0 ? "no size in \(state.filterText)" : "no chunks"
       buffer.put(text, row: layout.table.lowerBound, column: 2)
@@ -197,13 +198,19 @@ extension WatchView {
 
   private mutating func drawPrompt(_ label: String, _ editor: LineEditor, row: Int) {
     let start = buffer.put(label, row: row, column: 0, style: .bold)
-    // The end of a long line stays in sight.
-    let room = max(1, buffer.columns - start - 1)
-    let hidden = max(0, editor.cursor - room + 1)
+    let characters = Array(editor.text + " ").map(String.init)
+    // The cursor stays in sight, however long the line is.
+    var hidden = min(editor.cursor, characters.count - 1)
+    var width = TextWidth.columns(of: characters[hidden])
+    while hidden > 0 {
+      width += TextWidth.columns(of: characters[hidden - 1])
+      guard width <= buffer.columns - start else { break }
+      hidden -= 1
+    }
     var column = start
-    for (index, character) in (editor.text + " ").enumerated() where index >= hidden {
+    for index in hidden..<characters.count {
       column = buffer.put(
-        String(character), row: row, column: column,
+        characters[index], row: row, column: column,
         style: index == editor.cursor ? .reversed : .plain)
     }
   }
