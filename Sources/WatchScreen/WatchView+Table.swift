@@ -86,6 +86,7 @@ extension WatchView {
   }
 
   mutating func drawTable(_ layout: WatchLayout) {
+    guard history.sampleCount > 0 else { return }
     let table = state.table(history)
     let columns = self.columns
     let isWide = buffer.columns >= 60
@@ -100,7 +101,6 @@ extension WatchView {
     if trendWidth >= 6 {
       buffer.put("trend", row: layout.headings, column: x, style: .faint)
     }
-    guard history.sampleCount > 0 else { return }
     guard !table.rows.isEmpty else {
       let text = table.filteredOut > 0 ? "no size in \(state.filterText)" : "no chunks"
       buffer.put(text, row: layout.table.lowerBound, column: 2)
@@ -112,7 +112,8 @@ extension WatchView {
       buffer.put(TextWatch.mark(growth, state.style), row: row, column: 0, style: style)
       var x = 2
       for column in columns {
-        buffer.put(right(column.text(growth), column.width), row: row, column: x, style: style)
+        let text = fitting(column.text(growth), column.width)
+        buffer.put(right(text, column.width), row: row, column: x, style: style)
         x += column.width + gap
       }
       if trendWidth >= 6 {
@@ -129,10 +130,15 @@ extension WatchView {
 
   private var columns: [Column] {
     let isWide = buffer.columns >= 60
-    let isExact = state.showsExactBytes
+    // Exact figures take so many columns; on a smaller screen the last of them would be cut.
+    let isExact = state.showsExactBytes && buffer.columns >= 72
     let bytesWidth = isExact ? 15 : 7
+    func bytes(_ bytes: UInt64) -> String {
+      isExact ? Figures.grouped(bytes) : Figures.rounded(bytes: bytes)
+    }
+    let labelWidth = isExact ? 20 : isWide ? 10 : 9
     var columns = [
-      Column(title: state.growth.grouping == .arenas ? "arena" : "size", width: isWide ? 10 : 9) {
+      Column(title: state.growth.grouping == .arenas ? "arena" : "size", width: labelWidth) {
         GrowthWords.label($0, isExact: isExact)
       }
     ]
@@ -148,7 +154,7 @@ extension WatchView {
       Column(title: "/s", width: isWide ? 9 : 8) { row in
         history.rate(row).map { $0 == 0 ? "-" : Figures.signed(bytes: $0) } ?? "-"
       })
-    if buffer.columns >= 100 {
+    if buffer.columns >= (isExact ? 120 : 100) {
       columns.append(Column(title: "free", width: bytesWidth) { bytes($0.now.free.bytes) })
       columns.append(Column(title: "cached", width: bytesWidth) { bytes($0.now.cached.bytes) })
     }
@@ -213,6 +219,14 @@ extension WatchView {
         characters[index], row: row, column: column,
         style: index == editor.cursor ? .reversed : .plain)
     }
+  }
+
+  /// A text as it fits a column: a number that does not fit without its commas either is `###`, since
+  /// a part of its digits would be another number.
+  private func fitting(_ text: String, _ width: Int) -> String {
+    guard TextWidth.columns(of: text) > width else { return text }
+    let digits = text.filter { $0 != "," }
+    return TextWidth.columns(of: digits) > width ? String(repeating: "#", count: width) : digits
   }
 
   func right(_ text: String, _ width: Int) -> String {
