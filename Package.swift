@@ -101,6 +101,12 @@ let package = Package(
     .testTarget(
       name: "TerminalUITests", dependencies: ["TerminalUI", "TestKit"], swiftSettings: house),
     .testTarget(
+      name: "WatchScreenTests",
+      dependencies: [
+        "WatchScreen", "TerminalUI", "HeapAnalysis", "HeapModel", "Reports", "TestKit",
+      ],
+      exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       swiftSettings: house),

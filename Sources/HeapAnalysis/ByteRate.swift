@@ -23,14 +23,21 @@ package struct ByteRate: Hashable, Sendable {
   ///
   /// - Throws: `ByteRateError`.
   package init(parsing text: String) throws(ByteRateError) {
-    let parts = text.lowercased().filter { $0 != " " }
-      .split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
+    let parts = text.lowercased()
+      .split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false).map(Self.trimmed)
     let digits = parts[0].prefix { $0.isASCII && ($0.isNumber || $0 == ".") }
-    guard let number = Double(digits), number.isFinite,
-      let unit = Self.units[String(parts[0][digits.endIndex...])],
-      let seconds = parts.count == 1 ? 60 : Self.times[String(parts[1])]
+    guard let number = Double(digits),
+      let unit = Self.units[String(Self.trimmed(parts[0][digits.endIndex...]))],
+      let seconds = parts.count == 1 ? 60 : Self.times[String(parts[1])],
+      (number * unit).isFinite
     else { throw ByteRateError(text: text) }
     bytesPerSecond = number * unit / seconds
+  }
+
+  private static func trimmed(_ text: Substring) -> Substring {
+    var text = text.drop { $0 == " " }
+    while text.last == " " { text.removeLast() }
+    return text
   }
 
   private static let units: [String: Double] = {

@@ -14,8 +14,8 @@ package enum GrowthGrouping: Sendable, CaseIterable {
 
 /// The history of a heap, sample by sample.
 ///
-/// However many samples there are, at most `TimeAxis.capacity` moments of each row are kept, and at most
-/// 4,096 rows of exact sizes.
+/// However many samples there are, of each row at most `TimeAxis.capacity` moments are kept of the whole
+/// watch and as many since the baseline, and at most 4,096 rows of exact sizes.
 package struct GrowthHistory: Sendable {
   /// Of how many samples the latest change is told.
   private static let recentLimit = 6
@@ -23,9 +23,13 @@ package struct GrowthHistory: Sendable {
   private static let arenaLimit = 4096
 
   private var axis = TimeAxis()
+  /// An axis of its own: of a long run's, few moments may be after the baseline.
+  private var axisSinceBaseline = TimeAxis()
   private var recentTimes: [Double] = []
   private var series: [[Double]]
+  private var seriesSinceBaseline: [[Double]]
   private var recent: [[Double]]
+  private var isKnown = [Bool](repeating: false, count: HeapFigure.allCases.count)
   private var ranges = GrowthRows(limit: SizeRanges.count)
   private var sizes = GrowthRows(limit: sizeLimit)
   private var arenas = GrowthRows(limit: arenaLimit)
@@ -46,6 +50,8 @@ package struct GrowthHistory: Sendable {
   package private(set) var firstTime = 0.0
   package private(set) var baselineTime = 0.0
   package private(set) var latestTime = 0.0
+  /// The most bytes that were in use since the baseline.
+  package private(set) var mostInUse: UInt64 = 0
   /// The longest stop of the target.
   package private(set) var longestStop = Duration.zero
   /// All its stops together.
@@ -54,32 +60,33 @@ package struct GrowthHistory: Sendable {
   /// Makes a history without samples.
   package init() {
     series = HeapFigure.allCases.map { _ in [] }
+    seriesSinceBaseline = series
     recent = series
   }
 
   /// Adds what was found at `time`, in seconds of a clock that only goes on.
   package mutating func add(_ report: HeapReport, _ memory: ProcessMemory, at time: Double) {
     let figures = HeapFigures(report, memory)
-    let points = axis.times.count
-    let recentBefore = recentTimes.count
-    let step = axis.add(time)
+    let (points, pointsSinceBaseline) = (axis.times.count, axisSinceBaseline.times.count)
+    let moment = GrowthMoment(
+      step: axis.add(time), stepSinceBaseline: axisSinceBaseline.add(time), points: points,
+      pointsSinceBaseline: pointsSinceBaseline, recent: recentTimes.count,
+      recentLimit: Self.recentLimit, steps: steps)
     recentTimes.append(time)
     if recentTimes.count > Self.recentLimit { recentTimes.removeFirst() }
     for figure in HeapFigure.allCases {
+      if let value = figures[figure], !isKnown[figure.rawValue] { learn(figure, Double(value)) }
       // What is not known is where it was.
       let value = figures[figure].map { Double($0) } ?? recent[figure.rawValue].last ?? 0
-      series[figure.rawValue].take(value, step)
+      series[figure.rawValue].take(value, moment.step)
+      seriesSinceBaseline[figure.rawValue].take(value, moment.stepSinceBaseline)
       recent[figure.rawValue].append(value)
       if recent[figure.rawValue].count > Self.recentLimit { recent[figure.rawValue].removeFirst() }
     }
-    func record(_ rows: inout GrowthRows, _ entries: [GrowthEntry]) {
-      rows.record(
-        entries, step, points: points, recent: recentBefore, steps: steps,
-        recentLimit: Self.recentLimit)
-    }
-    record(&ranges, Self.byRange(report.snapshot))
-    record(&sizes, Self.bySize(report.snapshot))
-    record(&arenas, Self.byArena(report.snapshot))
+    ranges.record(Self.byRange(report.snapshot), moment)
+    sizes.record(Self.bySize(report.snapshot), moment)
+    arenas.record(Self.byArena(report.snapshot), moment)
+    mostInUse = max(mostInUse, figures.inUse.bytes)
     self.figures = figures
     latest = report
     latestTime = time
@@ -94,6 +101,15 @@ package struct GrowthHistory: Sendable {
     }
   }
 
+  /// Takes the first value that is known of a total for those before it: it is no growth from nothing.
+  private mutating func learn(_ figure: HeapFigure, _ value: Double) {
+    let place = figure.rawValue
+    isKnown[place] = true
+    for index in series[place].indices { series[place][index] = value }
+    for index in recent[place].indices { recent[place][index] = value }
+    for index in seriesSinceBaseline[place].indices { seriesSinceBaseline[place][index] = value }
+  }
+
   /// Counts the stops of a capture, also of one that is no sample.
   package mutating func noteStops(_ capture: CaptureFacts) {
     longestStop = max(longestStop, capture.longestStop)
@@ -105,6 +121,10 @@ package struct GrowthHistory: Sendable {
     baseline = figures
     baselineTime = latestTime
     steps = 0
+    mostInUse = figures?.inUse.bytes ?? 0
+    axisSinceBaseline = TimeAxis()
+    if sampleCount > 0 { _ = axisSinceBaseline.add(latestTime) }
+    seriesSinceBaseline = recent.map { Array($0.suffix(1)) }
     ranges.setBaseline()
     sizes.setBaseline()
     arenas.setBaseline()
@@ -147,10 +167,10 @@ package struct GrowthHistory: Sendable {
   package func rate(_ row: GrowthRow) -> Double? { rate(row.recent) }
 
   /// The trend of a total since the baseline.
-  package func trend(_ figure: HeapFigure) -> Trend? { trend(series[figure.rawValue]) }
+  package func trend(_ figure: HeapFigure) -> Trend? { trend(seriesSinceBaseline[figure.rawValue]) }
 
   /// The trend of a row since the baseline.
-  package func trend(_ row: GrowthRow) -> Trend? { trend(row.points) }
+  package func trend(_ row: GrowthRow) -> Trend? { trend(row.pointsSinceBaseline) }
 
   /// The share of the time that the target was stopped, from the first sample on; nil before there are
   /// two.
@@ -169,8 +189,7 @@ package struct GrowthHistory: Sendable {
   }
 
   private func trend(_ values: [Double]) -> Trend? {
-    let start = axis.times.firstIndex { $0 >= baselineTime } ?? 0
-    return Trend(times: axis.times[start...], values: values[start...])
+    Trend(times: axisSinceBaseline.times[...], values: values[...])
   }
 
   // MARK: Dividing

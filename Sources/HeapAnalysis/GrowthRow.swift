@@ -38,6 +38,21 @@ package struct GrowthEntry: Hashable, Sendable {
   }
 }
 
+/// Where a sample stands among those before it.
+struct GrowthMoment: Sendable {
+  /// What to do with the points of the whole watch, and with those since the baseline.
+  var step: TimeAxis.Step
+  var stepSinceBaseline: TimeAxis.Step
+  /// How many points of each there were before it, and how many of the latest samples.
+  var points: Int
+  var pointsSinceBaseline: Int
+  var recent: Int
+  /// How many of the latest samples are kept.
+  var recentLimit: Int
+  /// How many samples there were since the baseline.
+  var steps: Int
+}
+
 /// A part of the heap, now and before.
 package struct GrowthRow: Hashable, Sendable {
   /// What it holds now.
@@ -46,6 +61,8 @@ package struct GrowthRow: Hashable, Sendable {
   package private(set) var baseline: Tally
   /// The bytes in use at the moments of the history's axis.
   package private(set) var points: [Double]
+  /// The bytes in use at the moments of the history's axis since the baseline.
+  private(set) var pointsSinceBaseline: [Double]
   /// The bytes in use at the latest moments.
   private(set) var recent: [Double]
   /// How often the bytes in use rose, and fell, from one sample to the next since the baseline.
@@ -54,14 +71,15 @@ package struct GrowthRow: Hashable, Sendable {
   /// How many samples there were since the baseline.
   package private(set) var steps = 0
 
-  /// Makes a row that held `earlier` at the moments before its first.
-  init(_ entry: GrowthEntry, earlier: [Double], recent: [Double], steps: Int) {
+  /// Makes a row that held nothing until now.
+  init(_ entry: GrowthEntry, before moment: GrowthMoment) {
     now = GrowthEntry(entry.key)
     now.arenaIndex = entry.arenaIndex
     baseline = Tally()
-    points = earlier
-    self.recent = recent
-    self.steps = steps
+    points = [Double](repeating: 0, count: moment.points)
+    pointsSinceBaseline = [Double](repeating: 0, count: moment.pointsSinceBaseline)
+    recent = [Double](repeating: 0, count: moment.recent)
+    steps = moment.steps
   }
 
   /// What it stands for.
@@ -82,13 +100,14 @@ package struct GrowthRow: Hashable, Sendable {
     now.inUse.count == 0 && now.free.count == 0 && now.cached.count == 0 && baseline.count == 0
   }
 
-  mutating func record(_ entry: GrowthEntry, _ step: TimeAxis.Step, recentLimit: Int) {
+  mutating func record(_ entry: GrowthEntry, _ moment: GrowthMoment) {
     let before = now.inUse.bytes
     now = entry
     let bytes = entry.inUse.bytes
-    points.take(Double(bytes), step)
+    points.take(Double(bytes), moment.step)
+    pointsSinceBaseline.take(Double(bytes), moment.stepSinceBaseline)
     recent.append(Double(bytes))
-    if recent.count > recentLimit { recent.removeFirst() }
+    if recent.count > moment.recentLimit { recent.removeFirst() }
     steps += 1
     if bytes > before { rises += 1 }
     if bytes < before { falls += 1 }
@@ -96,6 +115,7 @@ package struct GrowthRow: Hashable, Sendable {
 
   mutating func setBaseline() {
     baseline = now.inUse
+    pointsSinceBaseline = [Double(now.inUse.bytes)]
     rises = 0
     falls = 0
     steps = 0

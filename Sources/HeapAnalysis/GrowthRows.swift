@@ -15,13 +15,11 @@ struct GrowthRows: Sendable {
     self.limit = limit
   }
 
-  /// Adds a sample; `before` is how many points there were, and `recent` how many of the latest, before
-  /// it, and `steps` how many samples since the baseline.
-  mutating func record(
-    _ entries: [GrowthEntry], _ step: TimeAxis.Step, points before: Int, recent: Int, steps: Int,
-    recentLimit: Int
-  ) {
-    if rows.count + entries.count > limit { dropEmpty() }
+  /// Adds a sample.
+  mutating func record(_ entries: [GrowthEntry], _ moment: GrowthMoment) {
+    // Only then: a row that comes back is to be known as one that went.
+    let unknown = entries.reduce(0) { $0 + (places[$1.key] == nil ? 1 : 0) }
+    if rows.count + unknown > limit { dropEmpty() }
     var isSeen = [Bool](repeating: false, count: rows.count)
     untracked = 0
     for entry in entries {
@@ -35,19 +33,16 @@ struct GrowthRows: Sendable {
         }
         place = rows.count
         places[entry.key] = place
-        rows.append(
-          GrowthRow(
-            entry, earlier: [Double](repeating: 0, count: before),
-            recent: [Double](repeating: 0, count: recent), steps: steps))
+        rows.append(GrowthRow(entry, before: moment))
         isSeen.append(false)
       }
       isSeen[place] = true
-      rows[place].record(entry, step, recentLimit: recentLimit)
+      rows[place].record(entry, moment)
     }
     for place in rows.indices where !isSeen[place] {
       var empty = GrowthEntry(rows[place].key)
       empty.arenaIndex = rows[place].now.arenaIndex
-      rows[place].record(empty, step, recentLimit: recentLimit)
+      rows[place].record(empty, moment)
     }
   }
 

@@ -107,8 +107,7 @@ package struct GrowthSummary: Sendable {
   /// What was in use at most is compared with what is now, since the baseline.
   private static func retained(_ history: GrowthHistory) -> Double? {
     guard let now = history.figures else { return nil }
-    let start = history.times.firstIndex { $0 >= history.baselineTime } ?? 0
-    let peak: Double = history.values(.inUse)[start...].max() ?? 0
+    let peak = Double(history.mostInUse)
     let given = peak - Double(now.inUse.bytes)
     let idle = Double(now.free.bytes) + Double(now.cached.bytes) + Double(now.topBytes)
     let kept = min(given, idle)

@@ -17,12 +17,16 @@ package struct Trend: Hashable, Sendable {
   package var seconds: Double
   /// How many values it was told from.
   package var count: Int
+  /// Whether the last third of the time saw nearly none of the change, as when caches have warmed up.
+  package var isLevellingOff: Bool
 
   /// How much the line rises from the first to the last moment.
   package var rise: Double { perSecond * seconds }
 
-  /// Whether the quantity grew, beyond doubt and by more than it fluctuates.
-  package var isGrowth: Bool { bounds.lowerBound > 0 && rise > 4 * deviation }
+  /// Whether the quantity grew, beyond doubt, by more than it fluctuates, and went on growing.
+  package var isGrowth: Bool {
+    bounds.lowerBound > 0 && rise > 4 * deviation && !isLevellingOff
+  }
   /// Whether it shrank, in the same sense.
   package var isDecline: Bool { bounds.upperBound < 0 && -rise > 4 * deviation }
 
@@ -60,6 +64,17 @@ package struct Trend: Hashable, Sendable {
     let offsets = points.map { $0.1 - slope * ($0.0 - first.0) }.sorted()
     let offset = Self.median(offsets)
     deviation = Self.median(offsets.map { abs($0 - offset) }.sorted())
+    let third = max(1, points.count / 3)
+    func middle(_ part: ArraySlice<(Double, Double)>) -> Double {
+      Self.median(part.map(\.1).sorted())
+    }
+    let start = middle(points.prefix(third))
+    let halfway = middle(points.dropFirst(third).dropLast(third))
+    let end = middle(points.suffix(third))
+    // Of a straight line it is the half.
+    let change = end - start
+    isLevellingOff =
+      change < 0 ? end - halfway > change / 5 : end - halfway < change / 5
   }
 
   /// The middle of what is sorted.

@@ -26,7 +26,9 @@ package struct GateResult: Hashable, Sendable {
     outcome =
       switch trend {
       case nil: .untold
-      case let trend?: trend.perSecond > limit ? .failed : .passed
+      // A slope that may as well be none is no growth, however much the values fluctuate.
+      case let trend?:
+        trend.perSecond > limit && trend.bounds.lowerBound > 0 ? .failed : .passed
       }
   }
 }
@@ -48,7 +50,7 @@ package enum JSONWatch {
           json.number(
             "elapsed_s", digits: json.decimal(history.latestTime - history.firstTime))
           json.figures(history)
-          json.number("stopped_share", digits: json.decimal(history.stoppedShare ?? 0))
+          json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
           json.array("growing") { json in
             let table = GrowthTable(history, growth.grouping, order: growth.order)
             for row in table.rows where row.neverShrank {
@@ -77,14 +79,14 @@ package enum JSONWatch {
       json.object("stops") { json in
         json.number("longest_stop_ms", digits: Figures.milliseconds(history.longestStop))
         json.number("total_stop_ms", digits: Figures.milliseconds(history.totalStop))
-        json.number("stopped_share", digits: json.decimal(history.stoppedShare ?? 0))
+        json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
       }
       json.trend("in_use", summary.inUse)
       json.array("changes") { json in
         for change in summary.changes {
           json.object { json in
             json.string("kind", change.kind.rawValue)
-            json.number("bytes", Int(max(0, min(change.bytes, 9e18))))
+            json.number("bytes", json.whole(max(0, change.bytes)))
             json.trend("trend", change.trend)
           }
         }
@@ -117,6 +119,14 @@ extension JSONWriter {
     return thousandths < 0 ? "-" + digits : digits
   }
 
+  /// A share from 0 to 1 to the millionth: of a second, that is a microsecond.
+  fileprivate func share(_ value: Double) -> String {
+    Figures.decimal(UInt64(max(0, min(value, 1)) * 1e6 + 0.5), places: 6)
+  }
+
+  /// A number of bytes as far as 64 bits with a sign reach: sizes from a damaged heap go beyond.
+  fileprivate func whole(_ value: Double) -> Int { Int(max(-9e18, min(value, 9e18))) }
+
   /// What the kernel says, and how it all changed.
   fileprivate mutating func figures(_ history: GrowthHistory) {
     let memory = history.figures?.memory
@@ -128,7 +138,7 @@ extension JSONWriter {
     number("cgroup_limit_bytes", memory?.group?.limitBytes)
     object("growth") { json in
       for (name, figure) in JSONWriter.followed {
-        json.number(name + "_bytes", history.growth(figure).map { Int($0) })
+        json.number(name + "_bytes", history.growth(figure).map { json.whole($0) })
       }
     }
     object("per_second") { json in
@@ -162,7 +172,7 @@ extension JSONWriter {
       json.number("in_use_chunks", row.now.inUse.count)
       json.number("in_use_bytes", row.now.inUse.bytes)
       json.number("growth_chunks", row.growthCount)
-      json.number("growth_bytes", Int(row.growth))
+      json.number("growth_bytes", json.whole(row.growth))
       if let perSecond {
         json.number("bytes_per_second", digits: json.decimal(perSecond))
       } else {

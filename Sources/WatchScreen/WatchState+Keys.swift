@@ -45,6 +45,7 @@ extension WatchState {
   private mutating func handleInTable(
     _ key: Key, _ history: GrowthHistory, _ suggestedPath: String
   ) -> [WatchAction] {
+    let page = max(1, tableRows - 1)
     switch key {
     case .character("q"): return [.quit]
     case .character("?"), .character("h"), .function(1): mode = .help
@@ -56,6 +57,10 @@ extension WatchState {
     case .character("x"): choose(growth.grouping == .sizes ? .ranges : .sizes)
     case .character("/"): mode = .filterPrompt(LineEditor(filterText))
     case .character("b"):
+      guard end == nil else {
+        message = "the process has ended: what grew is told from the last baseline"
+        return []
+      }
       message = "growth counts from here"
       return [.setBaseline]
     case .character("p"):
@@ -75,12 +80,13 @@ extension WatchState {
     case .escape:
       selected = nil
       top = 0
-    case .up, .character("k"): move(by: -1, history)
-    case .down, .character("j"): move(by: 1, history)
-    case .pageUp: move(by: -max(1, tableRows - 1), history)
-    case .pageDown: move(by: max(1, tableRows - 1), history)
-    case .home, .character("g"): move(by: -.max / 2, history)
-    case .end, .character("G"): move(by: .max / 2, history)
+    // The first key shows the cursor where the screen begins.
+    case .up, .character("k"): move(history) { now, top in now.map { $0 - 1 } ?? top }
+    case .down, .character("j"): move(history) { now, top in now.map { $0 + 1 } ?? top }
+    case .pageUp: move(history) { now, top in (now ?? top) - page }
+    case .pageDown: move(history) { now, top in (now ?? top) + page }
+    case .home, .character("g"): move(history) { _, _ in 0 }
+    case .end, .character("G"): move(history) { _, _ in .max }
     default: break
     }
     return []
@@ -126,23 +132,28 @@ extension WatchState {
     GrowthTable(history, growth.grouping, order: growth.order, filter: growth.filter)
   }
 
-  private mutating func move(by offset: Int, _ history: GrowthHistory) {
+  /// Puts the cursor on the row that `place` names, from the one that it is on, if any, and the first
+  /// row shown.
+  private mutating func move(
+    _ history: GrowthHistory, to place: (_ now: Int?, _ top: Int) -> Int
+  ) {
     let rows = table(history).rows
     guard !rows.isEmpty else { return }
+    top = firstRow(of: rows)
     let now = rows.firstIndex { $0.key == selected }
-    // The first key shows the cursor where the screen begins.
-    let place = now.map { $0 + offset } ?? (offset < 0 ? top : offset > 1 ? offset : top)
-    let clipped = min(rows.count - 1, max(0, place))
-    selected = rows[clipped].key
-    show(clipped, of: rows.count)
+    selected = rows[min(rows.count - 1, max(0, place(now, top)))].key
+    top = firstRow(of: rows)
   }
 
-  /// Scrolls so that a row is on the screen.
-  private mutating func show(_ place: Int, of count: Int) {
+  /// The first row that is shown, so that the one that the cursor is on is: it may have moved away with
+  /// a new sample, another order or another size of the screen.
+  func firstRow(of rows: [GrowthRow]) -> Int {
     let height = max(1, tableRows)
-    if place < top { top = place }
-    if place >= top + height { top = place - height + 1 }
-    top = max(0, min(top, count - height))
+    var first = top
+    if let selected, let place = rows.firstIndex(where: { $0.key == selected }) {
+      first = min(place, max(first, place - height + 1))
+    }
+    return max(0, min(first, rows.count - height))
   }
 
   private mutating func openChunks(_ history: GrowthHistory) -> [WatchAction] {
@@ -155,7 +166,7 @@ extension WatchState {
 
   private mutating func handleInChunks(_ key: Key, _ panel: ChunkPanel) -> [WatchAction] {
     var panel = panel
-    let page = max(1, rows - 4)
+    let page = chunkRows
     switch key {
     case .escape, .enter, .backspace, .left, .character("q"):
       mode = .table

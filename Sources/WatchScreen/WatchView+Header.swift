@@ -8,15 +8,16 @@ import TerminalUI
 extension WatchView {
   mutating func drawHeader(rows: Int) {
     guard let report = history.latest, let figures = history.figures else {
-      buffer.put("process \(state.pid): the first sample is being taken", row: 0, column: 0)
+      let what = state.end == nil ? "the first sample is being taken" : "no sample was taken"
+      buffer.put("process \(state.pid): \(what)", row: 0, column: 0)
       return
     }
-    let isNarrow = buffer.columns < 60
     drawTitle(report.target)
     var groups: [[Piece]] = []
     // On a small screen what matters most comes first.
     groups.append(total("in use", figures.inUse.bytes, .inUse, isStrong: true))
     if isNarrow {
+      if state.stretchedInterval != nil { groups.append(pace) }
       groups += memory(figures)
       groups += parts(figures)
       groups.append(stopped)
@@ -29,9 +30,13 @@ extension WatchView {
     if let age = figures.memory.age {
       kernel.append([Piece(text: "up ", style: .faint), Piece(text: Figures.clock(age))])
     }
+    if rows == 3, state.stretchedInterval != nil { kernel.insert(pace, at: 0) }
     flow(kernel, rows: 2..<3)
     flow([stopped, pace], rows: 3..<rows)
   }
+
+  private var isNarrow: Bool { buffer.columns < 60 }
+  private var isWide: Bool { buffer.columns >= 120 }
 
   /// Who is watched, and for how long.
   private mutating func drawTitle(_ target: TargetFacts) {
@@ -107,18 +112,22 @@ extension WatchView {
     guard history.totalStop > .zero else { return [Piece(text: "never stopped", style: .faint)] }
     var text =
       "\(Figures.duration(history.longestStop)) at most, \(Figures.duration(history.totalStop)) in all"
-    if let share = history.stoppedShare { text += ", \(Figures.percent(share)) of the time" }
+    if let share = history.stoppedShare {
+      text += ", \(Figures.percent(share))"
+      // Else there is no room for the interval.
+      if state.stretchedInterval == nil || isWide { text += " of the time" }
+    }
     return [Piece(text: "stopped ", style: .faint), Piece(text: text)]
   }
 
   private var pace: [Piece] {
     guard state.end == nil else { return [] }
     if let stretched = state.stretchedInterval {
+      let intervals = "\(Figures.seconds(stretched)), not \(Figures.seconds(state.interval))"
+      let reason = isWide ? ": at most \(Figures.percent(state.mostStopped)) stopped" : ""
       return [
         Piece(
-          text: "every \(Figures.seconds(stretched)), not \(Figures.seconds(state.interval)): "
-            + "at most \(Figures.percent(state.mostStopped)) stopped",
-          style: CellStyle(.yellow))
+          text: (isNarrow ? "" : "every ") + intervals + reason, style: CellStyle(.yellow))
       ]
     }
     return [Piece(text: "every \(Figures.seconds(state.interval))")]

@@ -35,7 +35,7 @@ extension WatchView {
     let values = history.values(.inUse)
     let least = values.min() ?? 0
     let most = values.max() ?? 0
-    let labels = [most, least].map { Figures.rounded(bytes: UInt64(max(0, $0))) }
+    let labels = [most, least].map { Figures.rounded(bytes: UInt64(max(0, min($0, 1.8e19)))) }
     let gutter = 9
     let width = buffer.columns - gutter
     let resampled = Self.resampled(
@@ -86,6 +86,7 @@ extension WatchView {
   }
 
   mutating func drawTable(_ layout: WatchLayout) {
+    guard history.sampleCount > 0 else { return }
     let table = state.table(history)
     let columns = self.columns
     let isWide = buffer.columns >= 60
@@ -105,13 +106,14 @@ extension WatchView {
       buffer.put(text, row: layout.table.lowerBound, column: 2)
       return
     }
-    let top = max(0, min(state.top, table.rows.count - layout.table.count))
+    let top = state.firstRow(of: table.rows)
     for (row, growth) in zip(layout.table, table.rows.dropFirst(top)) {
       let style = self.style(growth)
       buffer.put(TextWatch.mark(growth, state.style), row: row, column: 0, style: style)
       var x = 2
       for column in columns {
-        buffer.put(right(column.text(growth), column.width), row: row, column: x, style: style)
+        let text = fitting(column.text(growth), column.width)
+        buffer.put(right(text, column.width), row: row, column: x, style: style)
         x += column.width + gap
       }
       if trendWidth >= 6 {
@@ -128,10 +130,15 @@ extension WatchView {
 
   private var columns: [Column] {
     let isWide = buffer.columns >= 60
-    let isExact = state.showsExactBytes
+    // Exact figures take so many columns; on a smaller screen the last of them would be cut.
+    let isExact = state.showsExactBytes && buffer.columns >= 72
     let bytesWidth = isExact ? 15 : 7
+    func bytes(_ bytes: UInt64) -> String {
+      isExact ? Figures.grouped(bytes) : Figures.rounded(bytes: bytes)
+    }
+    let labelWidth = isExact ? 20 : isWide ? 10 : 9
     var columns = [
-      Column(title: state.growth.grouping == .arenas ? "arena" : "size", width: isWide ? 10 : 9) {
+      Column(title: state.growth.grouping == .arenas ? "arena" : "size", width: labelWidth) {
         GrowthWords.label($0, isExact: isExact)
       }
     ]
@@ -147,7 +154,7 @@ extension WatchView {
       Column(title: "/s", width: isWide ? 9 : 8) { row in
         history.rate(row).map { $0 == 0 ? "-" : Figures.signed(bytes: $0) } ?? "-"
       })
-    if buffer.columns >= 100 {
+    if buffer.columns >= (isExact ? 120 : 100) {
       columns.append(Column(title: "free", width: bytesWidth) { bytes($0.now.free.bytes) })
       columns.append(Column(title: "cached", width: bytesWidth) { bytes($0.now.cached.bytes) })
     }
@@ -197,15 +204,29 @@ extension WatchView {
 
   private mutating func drawPrompt(_ label: String, _ editor: LineEditor, row: Int) {
     let start = buffer.put(label, row: row, column: 0, style: .bold)
-    // The end of a long line stays in sight.
-    let room = max(1, buffer.columns - start - 1)
-    let hidden = max(0, editor.cursor - room + 1)
+    let characters = Array(editor.text + " ").map(String.init)
+    // The cursor stays in sight, however long the line is.
+    var hidden = min(editor.cursor, characters.count - 1)
+    var width = TextWidth.columns(of: characters[hidden])
+    while hidden > 0 {
+      width += TextWidth.columns(of: characters[hidden - 1])
+      guard width <= buffer.columns - start else { break }
+      hidden -= 1
+    }
     var column = start
-    for (index, character) in (editor.text + " ").enumerated() where index >= hidden {
+    for index in hidden..<characters.count {
       column = buffer.put(
-        String(character), row: row, column: column,
+        characters[index], row: row, column: column,
         style: index == editor.cursor ? .reversed : .plain)
     }
+  }
+
+  /// A text as it fits a column: a number that does not fit without its commas either is `###`, since
+  /// a part of its digits would be another number.
+  private func fitting(_ text: String, _ width: Int) -> String {
+    guard TextWidth.columns(of: text) > width else { return text }
+    let digits = text.filter { $0 != "," }
+    return TextWidth.columns(of: digits) > width ? String(repeating: "#", count: width) : digits
   }
 
   func right(_ text: String, _ width: Int) -> String {

@@ -117,4 +117,7 @@ extension WatchState {
 
   /// How many rows of the table are on the screen.
   var tableRows: Int { layout.table.count }
+
+  /// How many chunks of a panel are, between two rows of headings and the last row.
+  var chunkRows: Int { max(1, rows - layout.header - 3) }
 }

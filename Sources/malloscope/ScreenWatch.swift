@@ -19,7 +19,7 @@ struct ScreenWatch {
   private let event: Int32
   private let thread: SampleThread
   private var state: WatchState
-  private var pace: WatchPace
+  private var pace: SamplePace
   private var watched: WatchedProcess
   private var isBusy = false
   /// The row whose chunks are to be fetched next.
@@ -34,7 +34,7 @@ struct ScreenWatch {
     thread = SampleThread(event: event)
     watched = plan.watched
     watched.request.isQuiet = true
-    pace = WatchPace(interval: plan.interval, mostStopped: plan.mostStopped)
+    pace = SamplePace(interval: plan.interval, mostStopped: plan.mostStopped)
     let options = plan.show.reportOptions()
     state = WatchState(
       pid: plan.watched.process.pid, growth: plan.growth, interval: plan.interval,
