@@ -57,7 +57,9 @@ struct ProcTextTests {
       Seccomp:\t1
       """
     let status = try #require(ProcessStatus(parsing: text))
-    #expect(status.memory == MemoryFigures(
+    #expect(
+      status.memory
+        == MemoryFigures(
           resident: 1_263_616, anonymous: 1_024_000, file: 235_520, swapped: 0))
     #expect(status.seccomp == .strict)
     let odd = text.replacing("Seccomp:\t1", with: "Seccomp:\t9")
