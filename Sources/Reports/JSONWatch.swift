@@ -20,13 +20,14 @@ package struct GateResult: Hashable, Sendable {
   /// How it came out.
   package var outcome: Outcome
 
-  /// Judges the trend of what is in use.
+  /// Judges the trend of what is in use: what only fluctuates does not fail, however steep the line
+  /// through it.
   package init(limit: Double, trend: Trend?) {
     self.limit = limit
     outcome =
       switch trend {
       case nil: .untold
-      case let trend?: trend.perSecond > limit ? .failed : .passed
+      case let trend?: trend.isGrowth && trend.perSecond > limit ? .failed : .passed
       }
   }
 }
