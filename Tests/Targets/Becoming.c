@@ -1,13 +1,14 @@
 // Executes the program that a line on standard input names, with the argument `idle`; with its own
-// path it starts itself anew. Says `ready` first, and holds a little memory.
+// path it starts itself anew. Says `ready` first, and holds 100 blocks of 100 bytes with a text.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 int main(void) {
-  static void *volatile held;
-  for (int block = 0; block < 100; block++) held = malloc(100);
+  static char *volatile held;
+  for (int block = 0; block < 100; block++)
+    held = strcpy(malloc(100), "Words of the program's");
   printf("ready\n");
   fflush(stdout);
   char path[4096];
