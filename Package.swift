@@ -109,7 +109,7 @@ let package = Package(
     .testTarget(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
-      swiftSettings: house),
+      exclude: ["Golden"], swiftSettings: house),
     .executableTarget(
       name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit", "malloscope", "HeapScenario"],
       path: "Tests/Benchmarks", swiftSettings: house),

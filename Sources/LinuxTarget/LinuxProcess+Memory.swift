@@ -11,7 +11,8 @@ extension LinuxProcess {
   ///
   /// - Throws: `TargetError.ended`, or what reading its status throws.
   package func memory(files: String = "") throws(TargetError) -> ProcessMemory {
-    let path = proc.path(pid, "status")
+    // The kernel tells nothing of the memory of a thread that has ended.
+    let path = proc.path(memoryID, "status")
     let text: String
     do {
       text = try proc.text(path)

@@ -20,15 +20,15 @@ package struct GateResult: Hashable, Sendable {
   /// How it came out.
   package var outcome: Outcome
 
-  /// Judges the trend of what is in use.
+  /// Judges the trend of what is in use: what only fluctuates does not fail, however steep the line
+  /// through it.
   package init(limit: Double, trend: Trend?) {
     self.limit = limit
     outcome =
       switch trend {
       case nil: .untold
-      // A slope that may as well be none is no growth, however much the values fluctuate.
-      case let trend?:
-        trend.perSecond > limit && trend.bounds.lowerBound > 0 ? .failed : .passed
+      // What fluctuates, or levels off, is no growth, however steep its slope is.
+      case let trend?: trend.isGrowth && trend.perSecond > limit ? .failed : .passed
       }
   }
 }

@@ -22,6 +22,8 @@ struct ScreenWatch {
   private var pace: SamplePace
   private var watched: WatchedProcess
   private var isBusy = false
+  /// Whether a sample is to be taken although it pauses.
+  private var wantsSample = false
   /// The row whose chunks are to be fetched next.
   private var wantedChunks: GrowthKey?
   private var end: WatchEnd?
@@ -70,8 +72,10 @@ struct ScreenWatch {
   private var deadline: Double {
     let second = WatchClock.now + 1
     guard end == nil else { return .infinity }
-    return isBusy || state.isPaused ? second : min(second, pace.due)
+    return isBusy || !isSampling ? second : min(second, pace.due)
   }
+
+  private var isSampling: Bool { wantsSample || !state.isPaused }
 
   private mutating func finish(_ reason: WatchEnd) {
     if end == nil { end = reason }
@@ -87,7 +91,8 @@ struct ScreenWatch {
       wantedChunks = nil
       isBusy = true
       thread.start(chunkCapture(key), for: .chunks)
-    } else if !state.isPaused, WatchClock.now >= pace.due {
+    } else if isSampling, WatchClock.now >= pace.due {
+      wantsSample = false
       isBusy = true
       thread.start(watched, for: .sample)
     }
@@ -189,7 +194,9 @@ struct ScreenWatch {
       case .quit: finish(.quit)
       case .setBaseline: history.setBaseline()
       case .fetchChunks(let key): wantedChunks = key
-      case .sample: pace.hurry()
+      case .sample:
+        wantsSample = true
+        pace.hurry()
       case .redraw: screen.forget()
       case .write(let path): write(history, to: path)
       }

@@ -74,7 +74,7 @@ struct WatchCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       End with exit code 1 if bytes in use grow faster, such as 1MiB/min or 20k/s (by the median of \
-      all slopes). For tests: with a COUNT.
+      all slopes, and beyond doubt: not what only fluctuates). For tests: with a COUNT.
       """, valueName: "rate"))
   var failAbove: String?
 

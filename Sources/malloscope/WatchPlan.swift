@@ -93,6 +93,8 @@ struct WatchPlan {
       }
     case .complete, .quit: break
     }
+    // Ctrl-C on the screen of a process that has ended: it does not run on.
+    guard cpt_interrupted() == 0 else { throw ExitCode(Failure.Code.interrupted.rawValue) }
     try judge(history, end)
     guard history.incompleteCount == 0 else {
       throw ExitCode(Failure.Code.incomplete.rawValue)

@@ -67,7 +67,8 @@ struct WatchedProcess: Sendable {
   /// - Throws: why there are no more samples; `.failed` with a transient failure if another try may
   ///   succeed.
   func sample() throws(WatchEnd) -> WatchSample {
-    try checkIdentity()
+    // Through which of its threads it can be read changes when the first one ends.
+    let process = try checkIdentity()
     let time = WatchClock.now
     let memory: ProcessMemory
     let report: HeapReport
@@ -77,18 +78,21 @@ struct WatchedProcess: Sendable {
     } catch {
       if error.code == .interrupted { throw .interrupted }
       // What went wrong may be that it is gone.
-      try checkIdentity()
-      throw .failed(error)
+      _ = try checkIdentity()
+      // If not, only the thread that it was read through is.
+      var failure = error
+      if failure.code == .noInput { failure.isTransient = true }
+      throw .failed(failure)
     }
     // A capture that came after an exec is of another program.
-    try checkIdentity()
+    _ = try checkIdentity()
     var sample = WatchSample(report: report, memory: memory, time: time)
     if wantsContents { sample.contents = contents(of: report.snapshot.chunks) }
     return sample
   }
 
-  /// Makes sure that the process is the one that was first seen.
-  private func checkIdentity() throws(WatchEnd) {
+  /// Makes sure that the process is the one that was first seen, and returns it as it is now.
+  private func checkIdentity() throws(WatchEnd) -> LinuxProcess {
     let now: LinuxProcess
     do throws(TargetError) {
       now = try LinuxProcess.inspect(process.pid, proc: process.proc)
@@ -99,10 +103,13 @@ struct WatchedProcess: Sendable {
       }
     }
     guard now.startTime == process.startTime else { throw ended }
-    // A program break that begins elsewhere is an exec's, even of the same file.
-    guard now.executable == process.executable, now.startBreak == process.startBreak else {
-      throw .executed(pid: process.pid, executable: now.executable)
-    }
+    // A program break that begins elsewhere is an exec's, even of the same file. Without any, the first
+    // thread has ended and others have not.
+    let isSame = now.startBreak == nil || now.startBreak == process.startBreak
+    if isSame, now.executable == process.executable { return now }
+    // Just before it is seen to have ended it has no memory any more, and so no program.
+    if now.executable.isEmpty, (try? now.memory())?.residentBytes == nil { throw ended }
+    throw .executed(pid: process.pid, executable: now.executable)
   }
 
   private var ended: WatchEnd {

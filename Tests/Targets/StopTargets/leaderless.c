@@ -1,4 +1,5 @@
-// Its first thread ends; another one answers every line with "alive".
+// Its first thread ends, with an argument only after a line; another one answers every line with
+// "alive".
 #include <pthread.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -18,10 +19,18 @@ static void *work(void *argument) {
   return argument;
 }
 
-int main(void) {
+int main(int count, char **values) {
+  (void)values;
   pthread_t thread;
   first = pthread_self();
   if (pthread_create(&thread, NULL, work, NULL) != 0)
     return 1;
+  char last = count > 1 ? ' ' : '\n';
+  if (last == ' ') {
+    printf("waiting\n");
+    fflush(stdout);
+  }
+  while (last != '\n')
+    if (read(STDIN_FILENO, &last, 1) != 1) return 1;
   pthread_exit(NULL);
 }
