@@ -22,7 +22,7 @@ package struct GrowthSummary: Sendable {
   package struct Change: Hashable, Sendable {
     /// What kind it is.
     package var kind: Kind
-    /// How many bytes it is, as the trend has it or, for retention, as they are now.
+    /// How many bytes it is: the growth since the baseline, or what is kept now.
     package var bytes: Double
     /// How fast it grows; nil for retention, which is a state.
     package var trend: Trend?
@@ -49,7 +49,7 @@ package struct GrowthSummary: Sendable {
   package let inUse: Trend?
   /// What was seen, most bytes first; empty if nothing changed for good, or too little was seen.
   package let changes: [Change]
-  /// The rows that grew in every sample, never shrank, or grew as their trend has it; fastest first.
+  /// The rows that grew in every sample, grew more than once and never shrank, or grew as their trend has it; fastest first.
   package let grown: [Grown]
   /// Whether there were enough samples to say anything.
   package let isTold: Bool
@@ -73,29 +73,31 @@ package struct GrowthSummary: Sendable {
       .sorted { $0.growth > $1.growth }.prefix(Self.candidateLimit)
     grown = Array(
       candidates.map { Grown(row: $0, trend: history.trend($0)) }
-        .filter { $0.row.grewInEverySample || $0.row.neverShrank || $0.trend?.isGrowth == true }
+        .filter { grown in
+          let row = grown.row
+          // What grew once only was needed once.
+          return row.grewInEverySample || row.neverShrank && row.rises > 1
+            || grown.trend?.isGrowth == true
+        }
         .sorted { ($0.trend?.perSecond ?? 0) > ($1.trend?.perSecond ?? 0) }
         .prefix(Self.grownLimit))
   }
 
   private static func changes(_ history: GrowthHistory) -> [Change] {
-    func growth(_ figure: HeapFigure) -> Trend? {
-      history.trend(figure).flatMap { $0.isGrowth ? $0 : nil }
-    }
     var changes: [Change] = []
-    let held = growth(.inUse)
-    if let held { changes.append(Change(kind: .inUse, bytes: held.rise, trend: held)) }
+    func add(_ kind: Kind, _ figure: HeapFigure, atLeast least: Double) {
+      // What has gone again by the end is not what is left to be told.
+      guard let trend = history.trend(figure), trend.isGrowth,
+        let growth = history.growth(figure), growth >= max(least, trend.rise / 2)
+      else { return }
+      changes.append(Change(kind: kind, bytes: growth, trend: trend))
+    }
+    add(.inUse, .inUse, atLeast: 0)
     // Beside a leak there is always some more of the others: told if it is a share of its own.
-    let least = max(65_536, (held?.rise ?? 0) / 4)
-    if let free = growth(.free), free.rise >= least, growth(.heap) != nil {
-      changes.append(Change(kind: .fragmentation, bytes: free.rise, trend: free))
-    }
-    if let cached = growth(.cached), cached.rise >= least {
-      changes.append(Change(kind: .cached, bytes: cached.rise, trend: cached))
-    }
-    if let outside = growth(.outside), outside.rise >= least {
-      changes.append(Change(kind: .outside, bytes: outside.rise, trend: outside))
-    }
+    let least = max(65_536, (changes.first?.bytes ?? 0) / 4)
+    if history.trend(.heap)?.isGrowth == true { add(.fragmentation, .free, atLeast: least) }
+    add(.cached, .cached, atLeast: least)
+    add(.outside, .outside, atLeast: least)
     if let kept = retained(history) {
       changes.append(Change(kind: .retention, bytes: kept, trend: nil))
     }

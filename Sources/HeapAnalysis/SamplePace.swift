@@ -2,9 +2,8 @@
 
 /// How often a target is captured, so that it is stopped for at most a share of the time.
 package struct SamplePace: Sendable {
-  /// The part of the target's share that is planned for: the rest is for what it sees of a stop beyond
-  /// what we see, and for the last sample, which no pause follows.
-  private static let plannedPart = 0.9
+  /// The part of the target's share that is planned for.
+  private let plannedPart: Double
 
   /// The seconds between two samples that are asked for.
   package var interval: Double
@@ -17,8 +16,10 @@ package struct SamplePace: Sendable {
   private var begun = -Double.infinity
   private var needed = 0.0
 
-  /// Makes a pace by which the first sample is due at once.
-  package init(interval: Double, mostStopped: Double) {
+  /// Makes a pace by which the first sample is due at once, and that plans for a part of the
+  /// target's share.
+  package init(interval: Double, mostStopped: Double, plannedPart: Double = 1) {
+    self.plannedPart = plannedPart
     self.interval = interval
     self.mostStopped = mostStopped
   }
@@ -55,7 +56,7 @@ package struct SamplePace: Sendable {
 
   /// How long the target must be left alone for stops of such a length.
   private func seconds(for stopped: Duration) -> Double {
-    stopped / .seconds(1) / (mostStopped * Self.plannedPart)
+    stopped / .seconds(1) / (mostStopped * plannedPart)
   }
 
   private mutating func plan() {

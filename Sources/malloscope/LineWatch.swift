@@ -20,7 +20,7 @@ struct LineWatch {
   /// - Throws: a failure of the output, or of the very first capture.
   func run(_ history: inout GrowthHistory) throws -> WatchEnd {
     var output = try Output(path: plan.show.output, force: plan.show.force)
-    var pace = SamplePace(interval: plan.interval, mostStopped: plan.mostStopped)
+    var pace = plan.pace
     var watched = plan.watched
     var failures = 0
     var end: WatchEnd?

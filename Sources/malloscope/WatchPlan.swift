@@ -27,6 +27,14 @@ struct WatchPlan {
   var showsContents: Bool
   var show: ShowOptions
 
+  /// How often samples are taken.
+  ///
+  /// A tenth of the target's share is left for what it sees of a stop beyond what we see, and for the
+  /// last sample, which no pause follows.
+  var pace: SamplePace {
+    SamplePace(interval: interval, mostStopped: mostStopped, plannedPart: 0.9)
+  }
+
   /// Watches until the end.
   ///
   /// - Throws: a failure, or the exit code.
