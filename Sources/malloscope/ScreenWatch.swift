@@ -64,7 +64,7 @@ struct ScreenWatch {
       }
       if screen.isGone { finish(.quit) }
     }
-    abandonCapture()
+    _ = abandonCapture()
     return end ?? .quit
   }
 
@@ -127,6 +127,10 @@ struct ScreenWatch {
       if outcome.purpose == .chunks { state.mode = .table }
     case .failure(.interrupted):
       pace.noteFailure(begun: outcome.begun)
+      // They are still waited for.
+      if outcome.purpose == .chunks, case .chunks(let panel) = state.mode {
+        wantedChunks = panel.key
+      }
     case .failure(let reason):
       end = reason
       state.end = reason.words
@@ -169,13 +173,18 @@ struct ScreenWatch {
     return stride(from: 0, to: chunks.count, by: step).map { chunks[$0] }
   }
 
-  /// Ends a capture that is under way, and waits until the target runs.
-  private mutating func abandonCapture() {
-    guard isBusy else { return }
+  /// Ends a capture that is under way, waits until the target runs, and returns what has become of it.
+  private mutating func abandonCapture() -> SampleThread.Outcome? {
+    guard isBusy else { return nil }
     cpt_abort_work(1)
-    while thread.take() == nil { cpt_wait_event(event) }
-    cpt_abort_work(0)
-    isBusy = false
+    defer {
+      cpt_abort_work(0)
+      isBusy = false
+    }
+    while true {
+      if let outcome = thread.take() { return outcome }
+      cpt_wait_event(event)
+    }
   }
 
   // MARK: Keys and signals
@@ -210,7 +219,7 @@ struct ScreenWatch {
     if cpt_interrupted() != 0 { finish(.interrupted) }
     if signals & UInt32(cpt_signal_suspend) != 0, !isOver {
       // Not while a capture has the target stopped.
-      abandonCapture()
+      if let outcome = abandonCapture() { take(outcome, &history) }
       screen.suspend()
     } else if signals & UInt32(cpt_signal_continued) != 0 {
       screen.resume()
