@@ -263,7 +263,7 @@ struct WatchEndTests {
 
   @Test(
     "the interval stretches so that the target is stopped for no more than its share of the time",
-    arguments: [("main-only", 1.0, 8), ("million", 3.0, 5)])
+    arguments: [("main-only", 1.0, 7), ("million", 3.0, 4)])
   func politeness(scenario: String, percent: Double, count: Int) throws {
     let program = try TargetProgram(
       scenario: scenario, scenario == "million" ? [] : ["2000"])

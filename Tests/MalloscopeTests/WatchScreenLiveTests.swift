@@ -322,6 +322,33 @@ struct WatchScreenLiveTests {
     try watch.expectGivenBack(code: 0)
   }
 
+  @Test("keys and Ctrl-Z are heard in the middle of a sample, and the target is let go")
+  func inTheMiddle() throws {
+    let program = try TargetProgram(scenario: "million")
+    try program.waitReady()
+    // Samples take so long that one is nearly always under way.
+    let watch = try WatchedTerminal(inShellFor: program.pid, "0.01")
+    let pid = try watch.pid()
+    try watch.press("s", andSee: "sorted by bytes")
+    for round in 0..<3 {
+      let isTraced = comes { Int32(status(program.pid, "TracerPid")) ?? 0 > 0 }
+      #expect(isTraced)
+      // Also while chunks are being read, which goes on afterwards.
+      if round > 0 { try watch.session.sendKeys("Enter") }
+      kill(pid, SIGTSTP)
+      #expect(comes { status(pid, "State") == "T" })
+      try expectUnharmed(program)
+      try watch.session.enter("fg")
+      try watch.shows(round > 0 ? " in_use   main\n" : "\nin use ")
+      if round > 0 { try watch.press("Escape", andSee: "q quit") }
+    }
+    let sent = ContinuousClock.now
+    try watch.session.sendKeys("q")
+    try watch.expectGivenBack(code: 0)
+    #expect(ContinuousClock.now - sent < .seconds(3))
+    try expectUnharmed(program)
+  }
+
   @Test("Ctrl-C ends it with a summary on the ordinary screen, and the terminal as before")
   func interrupt() throws {
     let program = try idle()

@@ -151,9 +151,12 @@ struct WatchTruthTests {
   @Test("a heap that changes at full speed is not said to grow")
   func churn() throws {
     let program = try LeakingProgram(.churn)
-    for _ in 0..<3 {
-      let run = try WatchedRun(program.pid, ["0.1", "8"] + unstretched)
-      #expect(!run.summary.kinds.contains("in_use"), "\(run.summary.changes)")
+    for _ in 0..<2 {
+      let run = try ToolRun(["watch", "\(program.pid)", "0.1", "8", "--json"] + unstretched)
+      let summary = try WatchedRun(run.output).summary
+      // On a busy machine it is not always seen whole.
+      #expect(run.ending == .exit(summary.incompleteSamples == 0 ? 0 : 2), "\(run.error)")
+      #expect(!summary.kinds.contains("in_use"), "\(summary.changes)")
     }
   }
 }
