@@ -31,9 +31,16 @@ extension HeapWalk {
       state.address = inner
       return true
     }
+    let splitEnd = hasPending && field != nil ? try splitEnd(from: address, in: segment) : nil
     if hasPending {
       before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
       finishPending(isInUse: true, before: nil)
+    }
+    if let splitEnd {
+      takeRest(from: address, to: splitEnd)
+      marks.seek(to: splitEnd)
+      state.address = splitEnd
+      return true
     }
     let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
     let isSwappedOut = field == nil && window.isSwappedOut(address)
@@ -56,6 +63,48 @@ extension HeapWalk {
     marks.seek(to: next)
     state.address = next
     return true
+  }
+
+  /// Where the chunk ends that a thread is cutting in two at `address`, nil if none is.
+  ///
+  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, the pending
+  /// chunk's, and only then that of the rest. Until then, what follows says that the chunk before it is
+  /// free and how large it was in one piece.
+  private mutating func splitEnd(
+    from address: UInt64, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard isArenaLocked, !isLive else { return nil }
+    let whole = scan.chunk
+    var end = address &+ 32
+    while end < scan.ground.boundary, insideStepsLeft > 0 {
+      insideStepsLeft -= 1
+      if !probe.holds(end, 16),
+        try !probe.move(to: end, holding: 16, limit: segment.readLimit, reader: reader)
+      {
+        // A free chunk's inside may never have been touched.
+        let next = (end | 4095) &+ 1
+        end = max(next, data.start(atOrAfter: next) ?? .max)
+        continue
+      }
+      guard let size = probe.word(at: end), let field = probe.word(at: end &+ 8) else { return nil }
+      if size == end &- whole, field & 1 == 0, try leadsOn(from: end, in: segment) { return end }
+      end &+= 16
+    }
+    return nil
+  }
+
+  /// Counts the rest of a chunk that is being cut in two as a chunk in use: it is in a thread's hands.
+  private mutating func takeRest(from address: UInt64, to end: UInt64) {
+    let size = end &- address
+    log.add(
+      .inTransit, at: address &+ 16,
+      "\(size) bytes have no header yet: a thread was cutting a chunk of arena \(scan.ground.arena) "
+        + "in two; they count as a chunk in use")
+    scan.begin(
+      at: address,
+      HeaderWords(previousSize: 0, field: size | 1, forward: 0, backward: 0))
+    scan.finish(
+      size: size, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes, log: &log)
   }
 
   /// A chunk inside the pending one, from which headers lead on past `broken`, where the pending one's

@@ -51,8 +51,11 @@ package struct SamplePace: Sendable {
 
   /// Has the next sample taken as soon as the target's share allows.
   package mutating func hurry() {
-    due = begun + needed
+    due = earliest
   }
+
+  /// When the target's share allows another stop, whatever is due.
+  package var earliest: Double { begun + needed }
 
   /// How long the target must be left alone for stops of such a length.
   private func seconds(for stopped: Duration) -> Double {

@@ -88,6 +88,8 @@ struct ScreenWatch {
   private mutating func startCapture() {
     guard !isBusy, end == nil else { return }
     if let key = wantedChunks {
+      // They wait for the target's share like samples do.
+      guard WatchClock.now >= pace.earliest else { return }
       wantedChunks = nil
       isBusy = true
       thread.start(chunkCapture(key), for: .chunks)

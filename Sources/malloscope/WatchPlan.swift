@@ -105,6 +105,11 @@ struct WatchPlan {
     guard cpt_interrupted() == 0 else { throw ExitCode(Failure.Code.interrupted.rawValue) }
     try judge(history, end)
     guard history.incompleteCount == 0 else {
+      if !show.quiet, show.chosenFormat != .text || show.output != nil {
+        StandardError.write(
+          "note: \(history.incompleteCount) of \(history.sampleCount) samples were incomplete: see "
+            + "their findings")
+      }
       throw ExitCode(Failure.Code.incomplete.rawValue)
     }
   }

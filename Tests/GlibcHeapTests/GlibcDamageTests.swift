@@ -130,6 +130,37 @@ struct GlibcDamageTests {
     }
   }
 
+  @Test(
+    "the rest of a chunk that a thread is cutting in two counts as one chunk in use",
+    arguments: GlibcShape.classes)
+  func splitWhileLocked(shape: GlibcShape) throws {
+    var splits = 0
+    for seed in 0..<16 as Range<UInt64> {
+      var heap = SyntheticHeap(Self.plan(shape: shape, seed: seed))
+      var random = SyntheticRandom(seed: seed &+ 99)
+      let clean = try walk(heap)
+      guard let done = heap.splitBinned(using: &random) else { continue }
+      splits += 1
+      let unlocked = try walk(heap)
+      #expect(unlocked.coverage < 1 && unlocked.isIncomplete, "\(done), \(heap.plan)")
+      for arena in heap.arenas.indices { heap.lock(arena: arena) }
+      let snapshot = try walk(heap)
+      let comment = Comment(rawValue: "\(done), \(heap.plan)")
+      #expect(snapshot.coverage == 1 && !snapshot.isIncomplete, comment)
+      #expect(snapshot.checks.allSatisfy { $0.holds }, "\(comment): \(snapshot.checks)")
+      #expect(
+        snapshot.findings.contains {
+          $0.kind == .inTransit && $0.detail.contains("cutting a chunk")
+        }, "\(comment): \(snapshot.findings)")
+      // A free chunk has become two in use.
+      #expect(snapshot.inUse.count == clean.inUse.count + 2, comment)
+      #expect(snapshot.free.count == clean.free.count - 1, comment)
+      #expect(
+        snapshot.inUse.bytes + snapshot.free.bytes == clean.inUse.bytes + clean.free.bytes, comment)
+    }
+    #expect(splits >= 8)
+  }
+
   @Test("memory that is all the same byte ends the walk", arguments: GlibcShape.classes)
   func uniformMemory(shape: GlibcShape) throws {
     for value in [0, 0xff, 0x21, 0x02, 0x11] as [UInt8] {

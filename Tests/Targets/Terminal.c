@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <termios.h>
@@ -142,7 +143,11 @@ static void work(void) {
       }
     }
     char command;
-    if (entries[0].readable && read(0, &command, 1) == 1)
+    ssize_t count = entries[0].readable || entries[0].hung_up ? read(0, &command, 1) : -1;
+    // The terminal has gone: nothing is left to test.
+    if (count == 0 || (count < 0 && entries[0].hung_up))
+      _exit(1);
+    if (count == 1)
       obey(command);
   }
 }
@@ -155,6 +160,8 @@ static int run_shell(void) {
   tcgetattr(0, &before);
   pid_t job = fork();
   if (job == 0) {
+    // A test may end the shell alone.
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     setpgid(0, 0);
     tcsetpgrp(0, getpid());
     signal(SIGTTOU, SIG_DFL);
