@@ -72,7 +72,9 @@ struct ScreenWatch {
   private var deadline: Double {
     let second = WatchClock.now + 1
     guard end == nil else { return .infinity }
-    return isBusy || !isSampling ? second : min(second, pace.due)
+    if isBusy { return second }
+    if wantedChunks != nil { return min(second, pace.earliest) }
+    return isSampling ? min(second, pace.due) : second
   }
 
   private var isSampling: Bool { wantsSample || !state.isPaused }
