@@ -78,19 +78,27 @@ extension HeapWalk {
     var end = address &+ 32
     while end < scan.ground.boundary, insideStepsLeft > 0 {
       insideStepsLeft -= 1
-      if !probe.holds(end, 16),
-        try !probe.move(to: end, holding: 16, limit: segment.readLimit, reader: reader)
-      {
-        // A free chunk's inside may never have been touched.
-        let next = (end | 4095) &+ 1
-        end = max(next, data.start(atOrAfter: next) ?? .max)
-        continue
-      }
+      guard try moveProbe(to: &end, in: segment) else { continue }
       guard let size = probe.word(at: end), let field = probe.word(at: end &+ 8) else { return nil }
       if size == end &- whole, field & 1 == 0, try leadsOn(from: end, in: segment) { return end }
       end &+= 16
     }
     return nil
+  }
+
+  /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
+  /// that may be, and the answer is no.
+  private mutating func moveProbe(
+    to address: inout UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    if probe.holds(address, 16) { return true }
+    if try probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader) {
+      return true
+    }
+    // The inside of a free chunk may never have been touched.
+    let next = (address | 4095) &+ 1
+    address = max(next, data.start(atOrAfter: next) ?? .max)
+    return false
   }
 
   /// Counts the rest of a chunk that is being cut in two as a chunk in use: it is in a thread's hands.
@@ -119,13 +127,7 @@ extension HeapWalk {
     var address = scan.chunk &+ 32
     while address < broken, insideStepsLeft > 0 {
       insideStepsLeft -= 1
-      if !probe.holds(address, 16),
-        try !probe.move(to: address, holding: 16, limit: segment.readLimit, reader: reader)
-      {
-        let next = (address | 4095) &+ 1
-        address = max(next, data.start(atOrAfter: next) ?? .max)
-        continue
-      }
+      guard try moveProbe(to: &address, in: segment) else { continue }
       guard let field = probe.word(at: address &+ 8) else { return nil }
       if scan.isPlausible(field, at: address),
         try leadsOn(from: address, past: broken, in: segment)

@@ -98,7 +98,6 @@ struct WatchCommand: ParsableCommand {
       throw ValidationError("--max-stopped is 0.01 to 100 percent")
     }
     if exact, by == .arena { throw ValidationError("--exact goes with --by size") }
-    if show.format == .csv, show.isJSON { return }
   }
 
   func run() throws {
