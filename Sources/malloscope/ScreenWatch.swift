@@ -124,6 +124,10 @@ struct ScreenWatch {
     case .success(let sample):
       history.add(sample.report, sample.memory, at: sample.time)
       pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
+      // The last sample's stops, which no pause follows, are paid for in advance.
+      if history.sampleCount == 1 {
+        pace.noteExtra(stopped: sample.report.capture.totalStop)
+      }
       if let count = plan.count, history.sampleCount >= count { finish(.complete) }
     case .failure(.failed(let failure)) where history.sampleCount > 0:
       state.message = "a sample failed: \(failure.fact)"

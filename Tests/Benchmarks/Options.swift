@@ -33,7 +33,7 @@ struct Options {
 
   /// Whether `watch` is measured.
   private(set) var measuresWatch = false
-  /// On how many heaps: the large one takes ten minutes, since the interval stretches.
+  /// On how many heaps: the large one takes minutes, since the interval stretches.
   private(set) var watchHeaps = WatchMeasurement.heaps.count
   /// For how many samples.
   private(set) var watchSamples = 30

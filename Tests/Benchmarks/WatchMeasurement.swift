@@ -7,9 +7,16 @@ import TestKit
 struct WatchMeasurement {
   /// What it is called on the command line.
   static let name = "watch"
-  /// The heaps: what they are called, and HeapScenario's arguments.
-  static let heaps: [(name: String, scenario: [String])] = [
-    ("100 MiB in small blocks", ["million", "620000"]), ("1.1 GiB in small blocks", ["gib"]),
+  /// A heap: what it is called, HeapScenario's arguments, and how many samples are enough.
+  struct Heap {
+    var name: String
+    var scenario: [String]
+    var mostSamples: Int
+  }
+  /// The heaps; of the large one, samples are some 20 s apart.
+  static let heaps = [
+    Heap(name: "100 MiB in small blocks", scenario: ["million", "620000"], mostSamples: 30),
+    Heap(name: "1.1 GiB in small blocks", scenario: ["gib"], mostSamples: 8),
   ]
   /// The most that is promised: of the time that the target is stopped, of a processor's that the tool
   /// needs, and of bytes for a frame.
@@ -34,8 +41,9 @@ struct WatchMeasurement {
   /// Measures it.
   ///
   /// - Throws: `TestKitError` and `MeasuringError`.
-  init(_ heap: (name: String, scenario: [String]), samples: Int) throws {
+  init(_ heap: Heap, samples wanted: Int) throws {
     self.heap = heap.name
+    let samples = min(wanted, heap.mostSamples)
     self.samples = samples
     let target = try BenchmarkTarget(heap.scenario)
     let pid = "\(target.program.pid)"
