@@ -4,6 +4,8 @@
 package struct SamplePace: Sendable {
   /// The part of the target's share that is planned for.
   private let plannedPart: Double
+  /// Whether the last sample's stops, which no pause follows, are paid for after the first.
+  private let paysAhead: Bool
 
   /// The seconds between two samples that are asked for.
   package var interval: Double
@@ -18,16 +20,20 @@ package struct SamplePace: Sendable {
 
   /// Makes a pace by which the first sample is due at once, and that plans for a part of the
   /// target's share.
-  package init(interval: Double, mostStopped: Double, plannedPart: Double = 1) {
+  package init(
+    interval: Double, mostStopped: Double, plannedPart: Double = 1, paysAhead: Bool = false
+  ) {
     self.plannedPart = plannedPart
+    self.paysAhead = paysAhead
     self.interval = interval
     self.mostStopped = mostStopped
   }
 
   /// Notes that a sample was begun at a moment and stopped the target for so long.
   package mutating func note(begun: Double, stopped: Duration) {
+    let isFirst = self.begun == -.infinity
     self.begun = begun
-    needed = seconds(for: stopped)
+    needed = seconds(for: stopped) * (isFirst && paysAhead ? 2 : 1)
     plan()
   }
 

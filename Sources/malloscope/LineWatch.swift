@@ -32,10 +32,6 @@ struct LineWatch {
         failures = 0
         history.add(sample.report, sample.memory, at: sample.time)
         pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
-        // The last sample's stops, which no pause follows, are paid for in advance.
-        if history.sampleCount == 1 {
-          pace.noteExtra(stopped: sample.report.capture.totalStop)
-        }
         try writeSample(history, to: &output)
         if let count = plan.count, history.sampleCount >= count { end = .complete }
       } catch {

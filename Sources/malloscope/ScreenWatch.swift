@@ -1,7 +1,6 @@
 // A watch on a terminal: keys, samples and frames.
 
 import CPtrace
-import GlibcHeap
 import HeapAnalysis
 import HeapModel
 import LinuxTarget
@@ -11,10 +10,6 @@ import WatchScreen
 
 /// The loop behind the screen.
 struct ScreenWatch {
-  /// How many chunks of a row are fetched, and how many of them are listed.
-  private static let fetchedChunks = 1 << 16
-  private static let listedChunks = 500
-
   private let plan: WatchPlan
   private let event: Int32
   private let thread: SampleThread
@@ -53,7 +48,7 @@ struct ScreenWatch {
     var screen = try TerminalScreen(usesColor: state.style.usesColor)
     (state.columns, state.rows) = screen.size
     while !isOver {
-      startCapture()
+      startCapture(history)
       screen.show(WatchView.render(history, state, now: WatchClock.now))
       let keys = screen.keys(event: event, until: deadline)
       for key in keys { handle(key, &history, &screen) }
@@ -87,32 +82,22 @@ struct ScreenWatch {
   // MARK: Captures
 
   /// Starts the capture that is due, if one is.
-  private mutating func startCapture() {
+  private mutating func startCapture(_ history: GrowthHistory) {
     guard !isBusy, end == nil else { return }
     if let key = wantedChunks {
       // They wait for the target's share like samples do.
       guard WatchClock.now >= pace.earliest else { return }
       wantedChunks = nil
       isBusy = true
-      thread.start(chunkCapture(key), for: .chunks)
+      let row = history.rows(.arenas).first { $0.key == key }
+      let listing = watched.listing(
+        key, arenaIndex: row?.now.arenaIndex, withContents: state.showsContents)
+      thread.start(listing, for: .chunks)
     } else if isSampling, WatchClock.now >= pace.due {
       wantsSample = false
       isBusy = true
       thread.start(watched, for: .sample)
     }
-  }
-
-  private func chunkCapture(_ key: GrowthKey) -> WatchedProcess {
-    var fetching = watched
-    fetching.request.collectsChunks = true
-    fetching.request.sample = ChunkSample(limit: Self.fetchedChunks)
-    fetching.wantsContents = state.showsContents
-    switch key {
-    case .sizes(let sizes): fetching.request.sample?.sizes = sizes
-    case .mmapped: fetching.request.scope = .mmapped
-    case .arena: break
-    }
-    return fetching
   }
 
   private mutating func take(_ outcome: SampleThread.Outcome, _ history: inout GrowthHistory) {
@@ -124,10 +109,6 @@ struct ScreenWatch {
     case .success(let sample):
       history.add(sample.report, sample.memory, at: sample.time)
       pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
-      // The last sample's stops, which no pause follows, are paid for in advance.
-      if history.sampleCount == 1 {
-        pace.noteExtra(stopped: sample.report.capture.totalStop)
-      }
       if let count = plan.count, history.sampleCount >= count { finish(.complete) }
     case .failure(.failed(let failure)) where history.sampleCount > 0:
       state.message = "a sample failed: \(failure.fact)"
@@ -150,35 +131,12 @@ struct ScreenWatch {
   }
 
   private mutating func showChunks(_ sample: WatchSample) {
-    guard case .chunks(var panel) = state.mode else { return }
-    let snapshot = sample.report.snapshot
-    var chunks = snapshot.chunks.filter { $0.state != .top && $0.state != .internal }
-    var total = 0
-    switch panel.key {
-    case .sizes(let sizes):
-      for size in snapshot.sizes where sizes.contains(size.size) {
-        total &+= size.inUse &+ size.free &+ size.cached
-      }
-    case .arena(let address):
-      let arena = snapshot.arenas.first { $0.address == address }
-      chunks = chunks.filter { $0.arena == arena.map { Int32($0.index) } }
-      total = [arena?.inUse, arena?.free, arena?.cached].reduce(0) { $0 &+ ($1?.count ?? 0) }
-    case .mmapped: total = snapshot.mmapped.count
-    }
-    // What the program holds comes first: that is what can have leaked.
-    let held = Self.spread(chunks.filter { $0.state == .inUse })
-    let others = Self.spread(chunks.filter { $0.state != .inUse })
-    panel.lines = (held + others).prefix(Self.listedChunks).map {
+    guard case .chunks(var panel) = state.mode, let listing = sample.listing else { return }
+    panel.lines = listing.chunks.map {
       ChunkPanel.Line(chunk: $0, contents: sample.contents[$0.userAddress])
     }
-    panel.total = total
+    panel.total = listing.total
     state.mode = .chunks(panel)
-  }
-
-  /// As many as are listed, from all over the heap.
-  private static func spread(_ chunks: [Chunk]) -> [Chunk] {
-    let step = max(1, (chunks.count + listedChunks - 1) / listedChunks)
-    return stride(from: 0, to: chunks.count, by: step).map { chunks[$0] }
   }
 
   /// Ends a capture that is under way, waits until the target runs, and returns what has become of it.

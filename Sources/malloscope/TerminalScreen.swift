@@ -101,6 +101,9 @@ struct TerminalScreen: ~Copyable {
       }
       if count > 0 {
         rest = rest.dropFirst(count)
+      } else if cpt_interrupted() != 0 {
+        // A terminal that takes no more must not keep us.
+        isGone = true
       } else if errno == EAGAIN {
         cpt_pause(5_000_000)
       } else if errno != EINTR {

@@ -1,5 +1,6 @@
 // A process that is captured again and again, until it ends or becomes another program.
 
+import GlibcHeap
 import HeapAnalysis
 import HeapModel
 import LinuxTarget
@@ -44,7 +45,9 @@ struct WatchSample: Sendable {
   var memory: ProcessMemory
   /// When it was taken, in seconds of `WatchClock`.
   var time: Double
-  /// The first bytes of each of the report's chunks, if they were asked for.
+  /// Chunks of a row, if they were asked for.
+  var listing: ChunkListing?
+  /// The first bytes of those of them that are in use, if they were asked for.
   var contents: [RemoteAddress: [UInt8]] = [:]
 }
 
@@ -52,15 +55,39 @@ struct WatchSample: Sendable {
 struct WatchedProcess: Sendable {
   /// How many bytes of a chunk are shown.
   private static let contentsLength = 32
-  /// Of how many chunks.
-  private static let contentsLimit = 500
+  /// How many chunks of a row are fetched, and how many of them are listed.
+  private static let fetchedChunks = 1 << 16
+  private static let listedChunks = 500
 
   /// The process as it was first seen.
   let process: LinuxProcess
   /// How it is captured.
   var request: CaptureRequest
-  /// Whether the contents of chunks that are kept are read.
-  var wantsContents = false
+  /// The row of which chunks are listed.
+  private var listedRow: GrowthKey?
+  /// Whether their contents are read.
+  private var wantsContents = false
+
+  /// Makes one of which no chunks are listed.
+  init(process: LinuxProcess, request: CaptureRequest) {
+    self.process = process
+    self.request = request
+  }
+
+  /// The same process captured for the chunks of a row, which may be of the arena with such an index.
+  func listing(_ key: GrowthKey, arenaIndex: Int?, withContents: Bool) -> WatchedProcess {
+    var listing = self
+    listing.listedRow = key
+    listing.wantsContents = withContents
+    listing.request.collectsChunks = true
+    listing.request.sample = ChunkSample(limit: Self.fetchedChunks)
+    switch key {
+    case .sizes(let sizes): listing.request.sample?.sizes = sizes
+    case .mmapped: listing.request.scope = .mmapped
+    case .arena: if let arenaIndex { listing.request.scope = .arena(arenaIndex) }
+    }
+    return listing
+  }
 
   /// Captures it now.
   ///
@@ -87,7 +114,11 @@ struct WatchedProcess: Sendable {
     // A capture that came after an exec is of another program.
     _ = try checkIdentity()
     var sample = WatchSample(report: report, memory: memory, time: time)
-    if wantsContents { sample.contents = contents(of: report.snapshot.chunks) }
+    if let listedRow {
+      let listing = ChunkListing(report.snapshot, of: listedRow, limit: Self.listedChunks)
+      if wantsContents { sample.contents = contents(of: listing.chunks, process) }
+      sample.listing = listing
+    }
     return sample
   }
 
@@ -131,11 +162,11 @@ struct WatchedProcess: Sendable {
   }
 
   /// What chunks in use begin with, as far as it can be read: a moment after they were found.
-  private func contents(of chunks: [Chunk]) -> [RemoteAddress: [UInt8]] {
+  private func contents(of chunks: [Chunk], _ process: LinuxProcess) -> [RemoteAddress: [UInt8]] {
     let reader = LiveMemoryReader(process)
+    var buffer = PageBuffer(byteCount: Self.contentsLength)
     var found: [RemoteAddress: [UInt8]] = [:]
-    for chunk in chunks where chunk.state == .inUse && found.count < Self.contentsLimit {
-      var buffer = PageBuffer(byteCount: Self.contentsLength)
+    for chunk in chunks where chunk.state == .inUse {
       let wanted = Int(min(UInt64(Self.contentsLength), chunk.usableSize))
       guard let count = try? buffer.fill(wanted, from: chunk.userAddress, of: reader) else {
         continue
