@@ -59,8 +59,11 @@ package struct GrowthSummary: Sendable {
   /// How many rows, of those that grew most, are looked at.
   private static let candidateLimit = 64
 
-  /// Sums up a history.
-  package init(_ history: GrowthHistory, grouping: GrowthGrouping = .ranges) {
+  /// Sums up a history; of the rows, those whose sizes overlap `filter`.
+  package init(
+    _ history: GrowthHistory, grouping: GrowthGrouping = .ranges,
+    filter: ClosedRange<UInt64>? = nil
+  ) {
     seconds = max(0, history.latestTime - history.baselineTime)
     samples = history.sampleCount == 0 ? 0 : history.steps + 1
     incomplete = history.incompleteCount
@@ -69,8 +72,8 @@ package struct GrowthSummary: Sendable {
     inUse = history.trend(.inUse)
     isTold = inUse != nil
     changes = inUse == nil ? [] : Self.changes(history)
-    let candidates = history.rows(grouping).filter { $0.growth > 0 }
-      .sorted { $0.growth > $1.growth }.prefix(Self.candidateLimit)
+    let table = GrowthTable(history, grouping, order: .growth, filter: filter)
+    let candidates = table.rows.prefix { $0.growth > 0 }.prefix(Self.candidateLimit)
     grown = Array(
       candidates.map { Grown(row: $0, trend: history.trend($0)) }
         .filter { grown in

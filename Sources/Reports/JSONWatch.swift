@@ -22,7 +22,8 @@ package enum JSONWatch {
           json.figures(history)
           json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
           json.array("growing") { json in
-            let table = GrowthTable(history, growth.grouping, order: growth.order)
+            let table = GrowthTable(
+              history, growth.grouping, order: growth.order, filter: growth.filter)
             for row in table.rows where row.neverShrank {
               json.row(row, perSecond: history.rate(row))
             }
@@ -38,7 +39,7 @@ package enum JSONWatch {
     _ history: GrowthHistory, end: String, gate: GateResult?, growth: GrowthOptions,
     tool: ToolFacts, to sink: inout Sink
   ) throws(Sink.Failure) {
-    let summary = GrowthSummary(history, grouping: growth.grouping)
+    let summary = GrowthSummary(history, grouping: growth.grouping, filter: growth.filter)
     var json = JSONWriter()
     json.object { json in
       json.preamble("malloscope/watch-summary/1", tool: tool, history.latest?.target)

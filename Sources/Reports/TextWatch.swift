@@ -86,7 +86,7 @@ package enum TextWatch {
     to sink: inout Sink
   ) throws(Sink.Failure) {
     var page = TextPage(options)
-    let summary = GrowthSummary(history, grouping: growth.grouping)
+    let summary = GrowthSummary(history, grouping: growth.grouping, filter: growth.filter)
     page.line()
     page.sentence(
       label: "",
@@ -145,6 +145,10 @@ package enum TextWatch {
     text.write(to: &page)
     let hidden = table.rows.count - shown.count
     if hidden > 0 { page.line(page.toned("  \(Figures.grouped(hidden)) more rows", .faint)) }
+    let untracked = history.untracked(growth.grouping)
+    if untracked > 0 {
+      page.line("  \(Figures.grouped(untracked)) more are not followed: see their ranges")
+    }
   }
 
   private static func addGrown(
