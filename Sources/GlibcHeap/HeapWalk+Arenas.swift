@@ -22,7 +22,8 @@ extension HeapWalk {
       guard let bytes = try reader.bytes(at: address, count: size) else {
         log.add(
           .arenaDamage, at: address.bits,
-          "arena \(arenas.count) at \(address) cannot be read; it and those after it are missing")
+          "arena \(copies.firstArena + arenas.count) at \(address) cannot be read; it and those after it are missing"
+        )
         return arenas
       }
       let arena = Arena(address: address, layout: instance.arenaLayout, bytes: bytes)
@@ -61,7 +62,7 @@ extension HeapWalk {
 
   /// Walks all memory of the arena that was read as `first` and verifies its lists.
   mutating func walk(_ first: Arena, index: Int) throws(ReadFault) -> ArenaSummary {
-    let isMain = index == 0
+    let isMain = first.address == instance.mainArena
     arena = first
     if ringMoment != progress.moment || isLive {
       try refreshArena()

@@ -183,7 +183,7 @@ extension HeapWalk {
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
       if trialMetSwapped {
-        log.noteSwapped(.arena(0))
+        log.noteSwapped(.arena(copies.firstArena))
         return
       }
       log.add(
@@ -234,6 +234,7 @@ extension HeapWalk {
     var missing = missing
     let page = options.pageSize
     var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
+    foreignTops = try otherTops()
     for range in data.searchable(except: arenaMemory + data.breakMappings) {
       var address = (range.lowerBound.bits &+ (page &- 1)) & ~(page &- 1)
       while missing > 0, trialHeadersLeft > 0,
@@ -243,9 +244,10 @@ extension HeapWalk {
         address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
-          let end = try endOfMainSegment(from: header.address)
+          let end = try endOfMainSegment(from: header.address),
+          try !isOtherSegment(from: header.address, to: end)
         else {
-          if trialMetSwapped { log.noteSwapped(.arena(0)) }
+          if trialMetSwapped { log.noteSwapped(.arena(copies.firstArena)) }
           trialMetSwapped = false
           continue
         }
@@ -254,7 +256,7 @@ extension HeapWalk {
         address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
-    if pages.swappedPages > 0 { log.noteSwapped(.arena(0)) }
+    if pages.swappedPages > 0 { log.noteSwapped(.arena(copies.firstArena)) }
     if trialHeadersLeft <= 0 {
       log.add(
         .limitReached, at: nil, "memory that is not the main arena's looks too much like chunks")
@@ -264,7 +266,7 @@ extension HeapWalk {
 
   /// Follows headers from `start` on to fenceposts that end at a page boundary, or to top, and returns
   /// the segment's end, nil if there is none or it is more than `limit` headers away.
-  private mutating func endOfMainSegment(
+  mutating func endOfMainSegment(
     from start: UInt64, atMost limit: Int = .max
   ) throws(ReadFault) -> UInt64? {
     trialMetSwapped = false
@@ -286,6 +288,7 @@ extension HeapWalk {
       if address == top {
         return size >= 16 && size <= reach &- address ? address &+ size : nil
       }
+      if !foreignTops.isEmpty, foreignTops.contains(address) { return nil }
       if field & ~1 == 16 {
         _ = try window.move(to: address, holding: 48, limit: reach, reader: reader)
         guard let end = fencepostsEnd(at: address, limit: reach) else { return nil }

@@ -20,9 +20,7 @@ package struct MmappedChunk: Hashable, Sendable {
 }
 
 extension HeapWalk {
-  /// From glibc 2.43 on the size field leaves out the mapping's last 16 bytes, and bit 0 of the word
-  /// before it says that the mapping uses huge pages.
-  private var hasNewHeader: Bool { instance.arenaLayout == .d }
+  private var hasNewHeader: Bool { instance.hasNewMmapHeader }
   /// How many bytes of the mapping the size field does not count.
   private var uncounted: UInt64 { hasNewHeader ? 16 : 0 }
   /// Bytes of a chunk that the program may not write: both header words, and what is not counted
@@ -50,9 +48,9 @@ extension HeapWalk {
       }
     }
     let isExact = compareMmapped(count: found.count, bytes: mappedBytes)
-    collected.partial.systemAndMmappedBytes &+= isExact ? mappedBytes : parameters.mmappedBytes
+    collected.partial.systemAndMmappedBytes &+= isExact ? mappedBytes : mmapTotals.bytes
     collected.partial.accountedBytes &+=
-      isExact ? mappedBytes : min(parameters.mmappedBytes, mappedBytes)
+      isExact ? mappedBytes : min(mmapTotals.bytes, mappedBytes)
   }
 
   /// The mmapped chunks as they are in the present stop.
@@ -60,6 +58,7 @@ extension HeapWalk {
   /// If those that an earlier look found are not all, the others are searched for: while the target
   /// runs, if it may be let run, and then they are verified in another stop.
   private mutating func locateMmapped() throws(ReadFault) -> [MmappedChunk] {
+    if copies.mmappers.count > 1 { try countMmapped() }
     guard let pacing else {
       let found = try verified(hints.mmapped)
       return isComplete(found) ? found : try searchMmapped(known: found)
@@ -67,7 +66,7 @@ extension HeapWalk {
     if pacing.isDue, pacing.stopsTarget { try nextMoment(ofArena: false) }
     var known = hints.mmapped
     for round in 0...Self.mmapSearches {
-      parameters = try Parameters(of: instance, reader: reader) ?? parameters
+      try countMmapped()
       let found = try verified(known)
       if isComplete(found) || round == Self.mmapSearches { return found }
       pacing.letRun()
@@ -84,25 +83,27 @@ extension HeapWalk {
 
   /// Compares with glibc's count and returns whether both agree as documented.
   private mutating func compareMmapped(count: Int, bytes: UInt64) -> Bool {
+    // With headers of both kinds in a process, there are two of each check.
+    let whose = copies.mmappers.count == copies.others.count + 1 ? "" : " of malloc \(copies.index)"
     checks.append(
       Check(
-        "n_mmaps", expected: UInt64(truncatingIfNeeded: parameters.mmapCount),
+        "n_mmaps" + whose, expected: UInt64(truncatingIfNeeded: mmapTotals.count),
         found: UInt64(count)))
     let holds = areBytesRight(bytes, count: count)
     checks.append(
-      Check("mmapped_mem", expected: parameters.mmappedBytes, found: bytes, holds: holds))
-    if count == parameters.mmapCount, holds { return true }
-    if log.hasSwapped(.mmapped), count < parameters.mmapCount {
+      Check("mmapped_mem" + whose, expected: mmapTotals.bytes, found: bytes, holds: holds))
+    if count == mmapTotals.count, holds { return true }
+    if log.hasSwapped(.mmapped), count < mmapTotals.count {
       log.addSwapped(
-        .mmapped, at: nil, bytes: parameters.mmappedBytes &- min(bytes, parameters.mmappedBytes),
-        places: parameters.mmapCount - count)
+        .mmapped, at: nil, bytes: mmapTotals.bytes &- min(bytes, mmapTotals.bytes),
+        places: mmapTotals.count - count)
       return false
     }
     log.add(
       pacing == nil || progress.moment == 0 ? .mmapMismatch : .moved, at: nil,
-      bytes: max(bytes, parameters.mmappedBytes) - min(bytes, parameters.mmappedBytes),
+      bytes: max(bytes, mmapTotals.bytes) - min(bytes, mmapTotals.bytes),
       "\(count) mmapped chunks of \(bytes) bytes were found, glibc counts "
-        + "\(parameters.mmapCount) of \(parameters.mmappedBytes)")
+        + "\(mmapTotals.count) of \(mmapTotals.bytes)")
     return false
   }
 
@@ -111,14 +112,14 @@ extension HeapWalk {
   }
 
   private func isComplete(count: Int, bytes: UInt64) -> Bool {
-    count == parameters.mmapCount && areBytesRight(bytes, count: count)
+    count == mmapTotals.count && areBytesRight(bytes, count: count)
   }
 
   /// glibc 2.43 and 2.44 add 16 too many to `mmapped_mem` with every mremap that changes a size.
   private func areBytesRight(_ bytes: UInt64, count: Int) -> Bool {
-    if bytes == parameters.mmappedBytes { return true }
-    return hasNewHeader && count == parameters.mmapCount && bytes < parameters.mmappedBytes
-      && (parameters.mmappedBytes - bytes) % 16 == 0
+    if bytes == mmapTotals.bytes { return true }
+    return hasNewHeader && count == mmapTotals.count && bytes < mmapTotals.bytes
+      && (mmapTotals.bytes - bytes) % 16 == 0
   }
 
   /// Those of `hints` that are still chunks, as they are now.
@@ -164,7 +165,7 @@ extension HeapWalk {
   ) throws(ReadFault) -> [MmappedChunk] {
     var found = known
     var bytes = known.reduce(0) { $0 &+ $1.mappingSize }
-    guard parameters.mmapCount > 0 else { return [] }
+    guard mmapTotals.count > 0 else { return [] }
     let page = options.pageSize
     var pages = PageHeaders(pageSize: page, limit: options.searchedPages)
     for range in data.searchable(except: arenaMemory + known.map(\.range)) {

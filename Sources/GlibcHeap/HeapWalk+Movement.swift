@@ -17,10 +17,12 @@ extension HeapWalk {
   ///
   /// - Throws: the reader's faults other than `unmapped`.
   package static func isQuiet(
-    _ instance: MallocInstance, arenas: [RemoteAddress], threads: [ThreadState],
+    _ instances: [MallocInstance], arenas: [RemoteAddress], threads: [ThreadState],
     reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
-    if try !threadsInside(instance, threads: threads, reader: reader).isEmpty { return false }
+    for instance in instances {
+      if try !threadsInside(instance, threads: threads, reader: reader).isEmpty { return false }
+    }
     let mutexes = try reader.gather(at: arenas, wordsEach: 1)
     // The mutex is the first half of the first word.
     return !arenas.indices.contains { (mutexes[$0, 0] ?? 0) & 0xffff_ffff != 0 }
@@ -65,7 +67,7 @@ extension HeapWalk {
     for (index, arena) in arenas.enumerated() where arena.isLocked {
       log.add(
         .inTransit, at: arena.address.bits,
-        "arena \(index) was locked: a thread was changing it, and what it had in its hands counts as "
+        "arena \(copies.firstArena + index) was locked: a thread was changing it, and what it had in its hands counts as "
           + "in use")
     }
   }

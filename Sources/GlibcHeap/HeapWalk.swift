@@ -11,6 +11,8 @@ package struct WalkOptions: Sendable {
     case everything
     /// One arena, by its index.
     case arena(Int)
+    /// One copy of malloc, by its number among those that hold memory.
+    case malloc(Int)
     /// The mmapped chunks alone.
     case mmapped
   }
@@ -46,6 +48,8 @@ package struct WalkOptions: Sendable {
 /// often; whatever does not agree becomes a finding.
 package struct HeapWalk: ~Copyable {
   let instance: MallocInstance
+  /// What is known of the other copies of malloc in the process.
+  let copies: MallocCopies
   let reader: any MemoryReader
   let options: WalkOptions
   /// Nil if everything is read in one stop.
@@ -58,6 +62,8 @@ package struct HeapWalk: ~Copyable {
   /// Whether the mappings were read once more because something led elsewhere.
   var hasDoubtedData = false
   var parameters: Parameters
+  /// What glibc itself counts of the mmapped chunks that are looked for.
+  var mmapTotals: MmapTotals
   var progress = WalkProgress()
   /// The arena that is being walked, as it is in the present stop.
   var arena: Arena
@@ -118,15 +124,19 @@ package struct HeapWalk: ~Copyable {
   var reservations: [AddressRange] = []
   /// Segments of a main arena without the program break that were found beside those in `hints`.
   var foundSegments: [AddressRange] = []
+  /// Where other copies of malloc have the top chunks of their main arenas.
+  var foreignTops: Set<UInt64> = []
   /// The heaps of each thread arena, by the arena's address.
   var heaps: [RemoteAddress: [Heap]] = [:]
 
   init(
     instance: MallocInstance, reader: any MemoryReader, data: DataRanges,
     threads: [ThreadState], options: WalkOptions, hints: HeapHints, parameters: Parameters,
-    buffers: consuming WalkBuffers, pacing: (any WalkPacing)?
+    buffers: consuming WalkBuffers, pacing: (any WalkPacing)?, copies: MallocCopies? = nil
   ) {
     self.instance = instance
+    self.copies = copies ?? MallocCopies(alone: instance)
+    mmapTotals = MmapTotals(of: parameters)
     self.reader = reader
     self.options = options
     self.pacing = pacing
@@ -142,6 +152,7 @@ package struct HeapWalk: ~Copyable {
     window.pageSize = max(4096, options.pageSize)
     probe.pageSize = window.pageSize
     marks = Marks([], duplicates: &duplicateMarks)
+    arenaMemory = self.copies.otherMemory
     if pacing != nil {
       // Room that is not touched costs nothing; growing a large array in a stop would.
       scan.freeChunks.reserveCapacity(ChainScan.freeChunkLimit)
@@ -180,7 +191,9 @@ package struct HeapWalk: ~Copyable {
     var walk = HeapWalk(
       instance: instance, reader: reader, data: data, threads: threads, options: options,
       hints: hints, parameters: parameters, buffers: buffers, pacing: pacing)
-    return try walk.run()
+    let collected = try walk.run()
+    if !walk.isLive { pacing?.letRun() }
+    return collected
   }
 
   /// Whether `instance` has ever obtained memory: of several copies of malloc in a process, most have
@@ -191,7 +204,10 @@ package struct HeapWalk: ~Copyable {
     _ instance: MallocInstance, reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
     guard let parameters = try Parameters(of: instance, reader: reader) else { return false }
-    return parameters.sbrkBase != 0 || parameters.mmapCount != 0
+    if parameters.sbrkBase != 0 || parameters.mmapCount != 0 { return true }
+    // Of a copy that was used by other threads than the first, the main arena may be empty.
+    let next = RemoteAddress(instance.mainArena.bits &+ UInt64(instance.arenaLayout.next))
+    return try reader.word(at: next).map { $0 != 0 && $0 != instance.mainArena.bits } ?? false
   }
 
   /// Looks where the mmapped chunks and the segments of a main arena without program break are, so
@@ -202,33 +218,10 @@ package struct HeapWalk: ~Copyable {
     of instance: MallocInstance, reader: any MemoryReader, mappings: [MemoryMapping],
     options: WalkOptions
   ) throws(ReadFault) -> HeapHints {
-    guard let parameters = try Parameters(of: instance, reader: reader) else { return HeapHints() }
-    var walk = HeapWalk(
-      instance: instance, reader: reader, data: DataRanges(mappings), threads: [], options: options,
-      hints: HeapHints(), parameters: parameters, buffers: WalkBuffers(), pacing: nil)
-    let arenas = try walk.readRing()
-    var hints = HeapHints()
-    hints.arenas = arenas.map(\.address)
-    hints.heapBytes = arenas.reduce(parameters.mmappedBytes) { $0 &+ $1.systemBytes }
-    try walk.locateMemory(of: arenas)
-    hints.memory = walk.heaps.values.flatMap { $0.map(\.range) }
-    if let start = walk.mainStart, let main = arenas.first {
-      walk.arena = main
-      hints.memory.append(
-        AddressRange(
-          RemoteAddress(start), RemoteAddress(max(start, walk.breakLimit(from: start)))))
-    }
-    if let main = arenas.first, !main.hasNoMemory, !main.isContiguous {
-      walk.arena = main
-      hints.mainSegments = try walk.searchMainSegments(missing: main.systemBytes)
-    }
-    try walk.lookForLargeChunks(of: arenas, into: &hints)
-    walk.arenaMemory += hints.mainSegments
-    hints.mmapped = try walk.searchMmapped(known: [])
-    return hints
+    try survey(of: [instance], reader: reader, mappings: mappings, options: options)[0]
   }
 
-  private static func unreadableSnapshot(of instance: MallocInstance) -> HeapSnapshot {
+  static func unreadableSnapshot(of instance: MallocInstance) -> HeapSnapshot {
     var snapshot = HeapSnapshot()
     snapshot.findings = [
       Finding(
@@ -239,7 +232,8 @@ package struct HeapWalk: ~Copyable {
     return snapshot
   }
 
-  private mutating func run() throws(ReadFault) -> CollectedHeap {
+  /// Walks everything that the options ask for; a target in stops stands still afterwards.
+  mutating func run() throws(ReadFault) -> CollectedHeap {
     var arenas = try readRing()
     try reportMovement(arenas)
     let heldWords = try heldWords()
@@ -252,8 +246,8 @@ package struct HeapWalk: ~Copyable {
     scan.chunks = ChunkStore(options.sample)
     var index = 0
     while index < arenas.count {
-      if includes(arena: index) {
-        let summary = try walk(arenas[index], index: index)
+      if includes(arena: copies.firstArena + index) {
+        let summary = try walk(arenas[index], index: copies.firstArena + index)
         collected.add(summary)
         try keepFastbins(of: summary, in: &collected)
       }
@@ -261,7 +255,7 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
-    if !isLive { pacing?.letRun() }
+    collected.partial.mallocs = [summary(arenaCount: arenas.count)]
     collected.sizes = sizes
     if isLive { try findThreadCaches(for: &collected) }
     reportProgress()
@@ -280,12 +274,31 @@ package struct HeapWalk: ~Copyable {
     switch options.scope {
     case .everything: true
     case .arena(let only): only == index
+    case .malloc(let only): only == copies.index
     case .mmapped: false
     }
   }
 
   private var includesMmapped: Bool {
-    if case .arena = options.scope { false } else { true }
+    if copies.mmappers.isEmpty { return false }
+    return switch options.scope {
+    case .everything, .mmapped: true
+    case .arena: false
+    case .malloc(let only): only == copies.index
+    }
+  }
+
+  private func summary(arenaCount: Int) -> MallocSummary {
+    MallocSummary(
+      index: copies.index, path: instance.path, glibcVersion: instance.glibcVersion,
+      arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
+      arenas: copies.firstArena..<copies.firstArena + arenaCount,
+      mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes))
+  }
+
+  /// Gives the memory that it has worked with to another walk.
+  consuming func takeBuffers() -> WalkBuffers {
+    WalkBuffers(window: window, probe: probe)
   }
 }
 
@@ -303,6 +316,13 @@ package struct WalkBuffers: ~Copyable {
   /// At most `largestRead` bytes are read at once.
   package init(largestRead: Int = Self.largestRead) {
     window = Window(capacity: min(largestRead, Self.largestRead), readsAhead: true)
+  }
+
+  init(window: consuming Window, probe: consuming Window) {
+    self.window = window
+    self.probe = probe
+    self.window.forget()
+    self.probe.forget()
   }
 }
 
@@ -326,6 +346,8 @@ package struct HeapHints: Sendable {
   package var arenas: [RemoteAddress] = []
   /// What the arenas and the mmapped chunks have from the kernel, in bytes.
   package var heapBytes: UInt64 = 0
+  /// All memory that is this copy of malloc's, reserved for heaps or in use.
+  var ownMemory: [AddressRange] = []
 
   /// Makes empty hints.
   package init() {}

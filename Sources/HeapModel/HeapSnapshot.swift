@@ -8,7 +8,8 @@ package struct ArenaSummary: Hashable, Sendable {
     case thread
   }
 
-  /// Its place in the ring of arenas; 0 is the main arena.
+  /// Its place in the ring of arenas; 0 is the main arena. The arenas of a further copy of malloc are
+  /// counted on from there.
   package var index: Int
   /// Where its `malloc_state` lies.
   package var address: RemoteAddress
@@ -52,8 +53,11 @@ package struct ArenaSummary: Hashable, Sendable {
 
 /// The heap as one walk found it.
 package struct HeapSnapshot: Sendable {
-  /// The arenas in ring order, the main arena first.
+  /// The arenas in ring order, the main arena first; those of several copies of malloc one copy after
+  /// the other.
   package var arenas: [ArenaSummary] = []
+  /// The copies of malloc whose heaps these are.
+  package var mallocs: [MallocSummary] = []
   /// Chunks with a mapping of their own.
   package var mmapped = Tally()
   /// Those of them that a tcache keeps (glibc 2.43 on, if asked for by a tunable).

@@ -30,15 +30,22 @@ package struct TargetObjects: Sendable {
 
   /// The files that may hold glibc's malloc, likely ones first.
   ///
-  /// These are every copy of libc and glibc's malloc debugging library; in a process without them
-  /// the executable, which may hold a static glibc. `names` are exports whose addresses are wanted.
+  /// These are the executable if it is static, every copy of libc, and glibc's malloc debugging library;
+  /// in a process with none of them all files, since libc may have another name. `names` are exports
+  /// whose addresses are wanted.
   package func loadedImages(exports names: [String] = []) -> LoadedImages {
     let copies = modules.filter { LibraryName.isGlibc($0.fileName) }
     let debugging = modules.filter { LibraryName.isGlibcDebug($0.fileName) }
     // Of several copies the one loaded first has the highest address, as the kernel places
     // mappings downwards; the others belong to namespaces of `dlmopen`.
     var candidates = copies.reversed() + debugging
-    if candidates.isEmpty, let executable { candidates = [executable] }
+    // A static program that loads a library has malloc twice.
+    if let executable, candidates.isEmpty || isStatic(executable) {
+      candidates.insert(executable, at: 0)
+    }
+    if copies.isEmpty {
+      candidates += modules.filter { !$0.executableRanges.isEmpty && !candidates.contains($0) }
+    }
     var result = LoadedImages(images: [], modules: [], failures: [])
     var known: [LoadedModule.FileIdentity: ELFImage] = [:]
     for module in candidates {
@@ -60,6 +67,12 @@ package struct TargetObjects: Sendable {
       }
     }
     return result
+  }
+
+  /// Whether `module` is a program that asks for no loader.
+  private func isStatic(_ module: LoadedModule) -> Bool {
+    guard let file = try? open(module) else { return false }
+    return file.interpreter == nil
   }
 
   /// Opens the file of `module`.

@@ -57,8 +57,10 @@ private func captureWhileItLives(
   reader.readsSwapped = true
   let target = try MallocTarget(process, mappings: mappings, reader: reader)
   try readFailure(process) { () throws(ReadFault) in
-    try HeapWalk.bringBackStructures(
-      of: target.instance, reader: reader, mappings: mappings, options: options)
+    for instance in target.instances {
+      try HeapWalk.bringBackStructures(
+        of: instance, reader: reader, mappings: mappings, options: options)
+    }
   }
   reader.readsSwapped = false
   var surveyOptions = options
@@ -66,17 +68,18 @@ private func captureWhileItLives(
   surveyOptions.searchedPages = 1 << 28
   let hints = try readFailure(process) { () throws(ReadFault) in
     try HeapWalk.survey(
-      of: target.instance, reader: reader, mappings: mappings, options: surveyOptions)
+      of: target.instances, reader: reader, mappings: mappings, options: surveyOptions)
   }
 
   let sample = CopySample(of: mappings, pageSize: process.pageSize, reader: reader)
-  let estimate = CaptureEstimate(hints, sample)
+  let allHints = HeapHints.joined(hints)
+  let estimate = CaptureEstimate(allHints, sample)
   try estimate.checkMemory(request, process: process)
   if !request.isQuiet, let notice = estimate.notice(request) { StandardError.write(notice) }
 
   let subject = CaptureSubject(
     process: process, target: target, mappings: mappings, options: options, hints: hints,
-    estimate: estimate)
+    allHints: allHints, estimate: estimate)
   var captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {
@@ -96,8 +99,8 @@ private func captureWhileItLives(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,
       executable: process.executable + (process.isExecutableDeleted ? " (deleted)" : ""),
       threads: captured.threadCount,
-      glibcVersion: target.instance.glibcVersion,
-      arenaLayout: target.instance.arenaLayout.name, container: process.container),
+      glibcVersion: target.first.glibcVersion,
+      arenaLayout: target.first.arenaLayout.name, container: process.container),
     capture: facts, snapshot: snapshot, residency: residency,
     mappedDataBytes: mappings.reduce(0) {
       $0 &+ ($1.isPrivateAnonymousData ? $1.range.byteCount : 0)

@@ -8,7 +8,7 @@ import StopControl
 
 /// A heap as it was read, and what reading it cost.
 struct CapturedHeap {
-  var heap: CollectedHeap
+  var heap: CollectedHeaps
   /// What of the threads is not known.
   var findings: [Finding]
   var threadCount: Int
@@ -22,7 +22,9 @@ struct CaptureSubject {
   /// The mappings as they were when it was prepared.
   let mappings: [MemoryMapping]
   let options: WalkOptions
-  let hints: HeapHints
+  /// What an unstopped look has shown of each copy of malloc, and of all together.
+  let hints: [HeapHints]
+  let allHints: HeapHints
   /// What capturing it will take.
   let estimate: CaptureEstimate
 
@@ -48,12 +50,12 @@ struct CaptureSubject {
     let longestPause = isPaced ? request.longestPause : nil
     let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
-      process, target.instance, arenas: hints.arenas, reader: reader,
+      process, target.instances, arenas: allHints.arenas, reader: reader,
       budget: StopBudget(
         longestPause: longestPause, stoppedShare: request.stoppedShare,
         expected: estimate.stopLength),
       expected: estimate.stopLength)
-    reader.rememberResident(hints.memory, pageSize: process.pageSize)
+    reader.rememberResident(allHints.memory, pageSize: process.pageSize)
     if pacing.sequence.takesPrecedence { reader.startAssistant() }
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
@@ -63,7 +65,7 @@ struct CaptureSubject {
       let threads = try pacing.proceed()
       let data = if let before { before } else { try data(pacing) }
       let heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, data: data, threads: threads,
+        of: target.instances, reader: reader, data: data, threads: threads,
         options: options, hints: hints, buffers: buffers, pacing: isPaced ? pacing : nil)
       pacing.letRun()
       return heap
@@ -88,8 +90,8 @@ struct CaptureSubject {
 
   /// Runs what reads in stops; whatever happens, the target runs afterwards.
   private func stopFailure(
-    _ pacing: PacedStops, _ body: () throws(ReadFault) -> CollectedHeap
-  ) throws(Failure) -> CollectedHeap {
+    _ pacing: PacedStops, _ body: () throws(ReadFault) -> CollectedHeaps
+  ) throws(Failure) -> CollectedHeaps {
     defer { pacing.letRun() }
     do throws(ReadFault) {
       return try body()
@@ -128,11 +130,11 @@ struct CaptureSubject {
     let threads = try targetFailure(process) { () throws(TargetError) in
       try process.threadIDs().count
     }
-    let heap: CollectedHeap
+    let heap: CollectedHeaps
     do throws(ReadFault) {
       guard target.isMapped(in: mappings) else { throw .targetGone }
       heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, data: DataRanges(mappings), threads: [],
+        of: target.instances, reader: reader, data: DataRanges(mappings), threads: [],
         options: options,
         hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process, reader: reader))
       if reader.isAddressSpaceInUse() == false { throw .targetGone }
@@ -188,7 +190,7 @@ struct CaptureSubject {
   /// Reads the heap of the clone `pid`, which has these `threads`.
   private func read(
     clone pid: Int32, threads: [ThreadState]
-  ) throws(Failure) -> (CollectedHeap, copiedBytes: UInt64) {
+  ) throws(Failure) -> (CollectedHeaps, copiedBytes: UInt64) {
     let copy: LinuxProcess
     let mappings: [MemoryMapping]
     do throws(TargetError) {
@@ -206,7 +208,7 @@ struct CaptureSubject {
     reader.readsSwapped = true
     do throws(ReadFault) {
       let heap = try HeapWalk.collect(
-        of: target.instance, reader: reader, data: DataRanges(mappings), threads: threads,
+        of: target.instances, reader: reader, data: DataRanges(mappings), threads: threads,
         options: options, hints: hints, buffers: WalkBuffers())
       // The memory of what has ended reads as if it had never been touched.
       guard reader.isAddressSpaceInUse() != false else { throw ReadFault.targetGone }

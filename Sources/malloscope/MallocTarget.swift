@@ -6,23 +6,28 @@ import LinuxTarget
 import RemoteMemory
 import Symbols
 
-/// The malloc of a process that is to be walked.
+/// The copies of malloc in a process that are to be walked.
 struct MallocTarget {
-  /// glibc's malloc in the process.
-  var instance: MallocInstance
-  /// What has to be said about it.
+  /// Those that hold memory; if none does, the first. There is at least one.
+  var instances: [MallocInstance]
+  /// What has to be said about them.
   var findings: [Finding] = []
-  /// The mapping that holds its main arena.
-  private let mapping: MemoryMapping?
+  /// The mappings that hold their main arenas.
+  private var mappings: [MemoryMapping?]
 
-  /// Whether it is still where it was; it is not if the process has executed another program.
+  /// The one that the program itself uses.
+  var first: MallocInstance { instances[0] }
+
+  /// Whether they are still where they were; they are not if the process has executed another program.
   func isMapped(in mappings: [MemoryMapping]) -> Bool {
-    guard let mapping else { return true }
-    let now = mappings.first { $0.range.contains(instance.mainArena) }
-    return now?.inode == mapping.inode && now?.fileOffset == mapping.fileOffset
+    zip(instances, self.mappings).allSatisfy { instance, mapping in
+      guard let mapping else { return true }
+      let now = mappings.first { $0.range.contains(instance.mainArena) }
+      return now?.inode == mapping.inode && now?.fileOffset == mapping.fileOffset
+    }
   }
 
-  /// Finds it in the files that `mappings` name; of several copies, the first that holds memory.
+  /// Finds them in the files that `mappings` name.
   ///
   /// - Throws: a failure that names the allocator if it is another one, or what could not be read.
   init(
@@ -33,25 +38,19 @@ struct MallocTarget {
     guard allocator.identity.mayUseGlibcHeap else {
       throw Failure(allocator, process: process)
     }
-    let instances = try Self.instances(
+    let all = try Self.instances(
       objects.loadedImages(exports: MallocInstance.exportsOfInterest), process)
+    instances = []
     do throws(ReadFault) {
-      var used: [MallocInstance] = []
-      for instance in instances where try HeapWalk.hasMemory(instance, reader: reader) {
-        used.append(instance)
-      }
-      let instance = used.first ?? instances[0]
-      self.instance = instance
-      mapping = mappings.first { $0.range.contains(instance.mainArena) }
-      if used.count > 1 {
-        findings.append(
-          Finding(
-            .allocator, at: used[1].mainArena,
-            "\(used.count) copies of glibc's malloc hold memory; only that of "
-              + "\(instance.path) was walked"))
+      for instance in all where try HeapWalk.hasMemory(instance, reader: reader) {
+        instances.append(instance)
       }
     } catch {
       throw Failure(error, pid: process.pid)
+    }
+    if instances.isEmpty { instances = [all[0]] }
+    self.mappings = instances.map { instance in
+      mappings.first { $0.range.contains(instance.mainArena) }
     }
     switch allocator.identity {
     case .glibc, .glibcDebug, .staticGlibc: return

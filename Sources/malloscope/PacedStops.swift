@@ -22,7 +22,7 @@ final class PacedStops: WalkPacing {
   private var failures = 0
 
   private let process: LinuxProcess
-  private let instance: MallocInstance
+  private let instances: [MallocInstance]
   private let arenas: [RemoteAddress]
   private let reader: LiveMemoryReader
   /// The stops.
@@ -37,11 +37,11 @@ final class PacedStops: WalkPacing {
   var isHalfOver: Bool { isPaced && sequence.isHalfOver }
 
   init(
-    _ process: LinuxProcess, _ instance: MallocInstance, arenas: [RemoteAddress],
+    _ process: LinuxProcess, _ instances: [MallocInstance], arenas: [RemoteAddress],
     reader: LiveMemoryReader, budget: StopBudget, expected: Duration?
   ) {
     self.process = process
-    self.instance = instance
+    self.instances = instances
     self.arenas = arenas
     self.reader = reader
     sequence = StopSequence(process, budget: budget, expected: expected)
@@ -61,11 +61,11 @@ final class PacedStops: WalkPacing {
   }
 
   func proceed() throws(ReadFault) -> [ThreadState] {
-    let (instance, arenas, reader) = (instance, arenas, reader)
+    let (instances, arenas, reader) = (instances, arenas, reader)
     let retriesBefore = sequence.retries
     do throws(StopFault<ReadFault>) {
       let threads = try sequence.stop(attempts: attempts) { threads throws(ReadFault) in
-        try HeapWalk.isQuiet(instance, arenas: arenas, threads: threads, reader: reader)
+        try HeapWalk.isQuiet(instances, arenas: arenas, threads: threads, reader: reader)
       }
       let isInVain = attempts > 1 && sequence.retries - retriesBefore >= attempts - 1
       failures = isInVain ? failures + 1 : attempts > 1 ? 0 : failures
