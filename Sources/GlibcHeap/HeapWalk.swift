@@ -118,6 +118,8 @@ package struct HeapWalk: ~Copyable {
   var marks: Marks
   var linking = ListLinking.masked
   var isLinkingDecided = false
+  /// What else memory told of the layout.
+  var readings = MallocReadings()
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
   /// What thread arenas have reserved for their heaps.
@@ -255,9 +257,9 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
-    collected.partial.mallocs = [summary(arenaCount: arenas.count)]
     collected.sizes = sizes
     if isLive { try findThreadCaches(for: &collected) }
+    collected.partial.mallocs = [summary(of: arenas)]
     reportProgress()
     collected.log = log
     collected.chunks = scan.chunks
@@ -288,12 +290,13 @@ package struct HeapWalk: ~Copyable {
     }
   }
 
-  private func summary(arenaCount: Int) -> MallocSummary {
+  private func summary(of arenas: [Arena]) -> MallocSummary {
     MallocSummary(
       index: copies.index, path: instance.path, glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
-      arenas: copies.firstArena..<copies.firstArena + arenaCount,
-      mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes))
+      arenas: copies.firstArena..<copies.firstArena + arenas.count,
+      mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes),
+      readings: readings(arenas))
   }
 
   /// Gives the memory that it has worked with to another walk.

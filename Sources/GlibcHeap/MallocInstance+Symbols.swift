@@ -78,7 +78,6 @@ extension MallocInstance {
     compareAddresses(with: symbols, &result)
     for (structure, words) in [
       (MallocSymbols.Structure.arena, arenaWords), (.parameters, parameterWords),
-      (.heapInfo, heapInfoWords),
     ] {
       result.add(
         structure, used[structure], words, file: path, symbols: symbols, at: mainArena,
@@ -109,13 +108,6 @@ extension MallocInstance {
       "mp_ layout", layout.name,
       "its initial contents: n_mmaps_max at \(layout.mmapCountMaximum), "
         + (layout.tcacheBins.map { "tcache_bins at \($0)" } ?? "no tcache_bins")
-    )
-  }
-
-  private var heapInfoWords: Words {
-    (
-      "heap_info", "\(heapInfoLayout.byteCount) bytes",
-      "mp_ \(parametersLayout.hugePageSize == nil ? "without" : "with") hp_pagesize"
     )
   }
 
@@ -167,6 +159,83 @@ extension MallocInstance {
           "\(name) of \(path) has \(expected.lowerBound) bytes in the layout that was used, but "
             + "\(size) by the symbol in \(symbols.path)"))
     }
+  }
+}
+
+// MARK: - What memory told
+
+extension MallocInstance {
+  /// Compares what a walk of this malloc read in memory with what `symbols` say.
+  ///
+  /// What memory told stays decided.
+  package func compared(
+    _ readings: MallocReadings, with symbols: MallocSymbols?
+  ) -> LayoutComparison {
+    var result = LayoutComparison()
+    compareHeapInfo(readings.heapInfoByteCount, with: symbols, &result)
+    result.evidence.append(
+      LayoutEvidence(
+        file: path, what: "list links",
+        value: readings.masksLinks.map { $0 ? "masked" : "plain" } ?? "unknown",
+        decidedBy: readings.masksLinks == nil
+          ? "no list was long enough to tell" : "decoding the first links of lists both ways"))
+    if let cache = readings.cache { compare(cache, with: symbols, &result) }
+    return result
+  }
+
+  /// The walk takes the size that thread arenas' addresses tell, and that of `heapInfoLayout` where
+  /// they do not.
+  private func compareHeapInfo(
+    _ seen: Int?, with symbols: MallocSymbols?, _ result: inout LayoutComparison
+  ) {
+    let shape = "mp_ \(parametersLayout.hugePageSize == nil ? "without" : "with") hp_pagesize"
+    let isTold = seen == 32 || seen == 48
+    let used = HeapInfoLayout(byteCount: isTold ? seen ?? 0 : heapInfoLayout.byteCount)
+    result.add(
+      .heapInfo, KnownLayout(used),
+      ("heap_info", "\(used.byteCount) bytes", isTold ? "the addresses of thread arenas" : shape),
+      file: path, symbols: symbols, at: mainArena)
+    guard isTold, let index = result.evidence.indices.last else { return }
+    if used == heapInfoLayout {
+      result.evidence[index].confirmedBy.insert(shape, at: 0)
+    } else {
+      result.findings.append(
+        Finding(
+          .layoutDisagreement, at: mainArena,
+          "heap_info of \(path) has \(used.byteCount) bytes by the addresses of thread arenas, but "
+            + "\(heapInfoLayout.byteCount) by \(shape); the former was used"))
+    }
+  }
+
+  private func compare(
+    _ cache: MallocReadings.Cache, with symbols: MallocSymbols?, _ result: inout LayoutComparison
+  ) {
+    let size = "0x" + String(cache.chunkSize, radix: 16)
+    result.add(
+      .tcache, TcacheLayout.all.first { $0.chunkSize == cache.chunkSize }.map(KnownLayout.init),
+      (
+        "tcache", "\(cache.byteCount) bytes in chunks of \(size)",
+        "the size and contents of \(cache.threads) such chunk\(cache.threads == 1 ? "" : "s")"
+      ),
+      file: path, symbols: symbols, at: mainArena)
+    guard let offset = cache.offset else { return }
+    let reason = "the only word of the block that leads to a tcache in most threads"
+    var evidence = LayoutEvidence(
+      file: path, what: "tcache pointer",
+      value: "0x\(String(offset, radix: 16)) in the thread block",
+      decidedBy: reason)
+    if let symbols, let named = symbols.threadLocals["tcache"] {
+      if named == offset {
+        evidence.confirmedBy.append("symbol tcache")
+      } else {
+        result.findings.append(
+          Finding(
+            .layoutDisagreement, at: mainArena,
+            "the tcache pointer of \(path) is at \(offset) in the thread block by what it leads to, but "
+              + "at \(named) by the symbol in \(symbols.path); the former was used"))
+      }
+    }
+    result.evidence.append(evidence)
   }
 }
 

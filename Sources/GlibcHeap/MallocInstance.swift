@@ -65,21 +65,22 @@ package struct MallocInstance: Sendable {
   ) throws(HeapError) -> [MallocInstance] {
     var found: [MallocInstance] = []
     var failure: HeapError?
-    var traces: [LayoutMisfit] = []
+    var traces: [(image: LoadedImage, misfit: LayoutMisfit)] = []
     for loaded in images {
       do throws(HeapError) {
         if let instance = try instance(in: loaded, symbols) {
           found.append(instance)
         } else if let trace = ArenaCandidate.trace(in: loaded) {
-          try refuse(trace, symbols(loaded))
-          traces.append(trace)
+          traces.append((loaded, trace))
         }
       } catch {
         failure = failure ?? error
       }
     }
-    if found.isEmpty { throw failure ?? .noArena(paths: images.map(\.path), traces: traces) }
-    return found
+    guard found.isEmpty else { return found }
+    if let failure { throw failure }
+    for trace in traces { try refuse(trace.misfit, symbols(trace.image)) }
+    throw .noArena(paths: images.map(\.path), traces: traces.map(\.misfit))
   }
 
   private static func instance(

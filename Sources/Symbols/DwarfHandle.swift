@@ -2,9 +2,9 @@
 
 import CElfutils
 
-/// Debug information opened with libdw. A handle belongs to one thread.
+/// Debug information opened with libdw.
 ///
-/// libdw is given no reason to open files by itself: what it would follow is hidden from it.
+/// A handle belongs to one thread. /// libdw is given no reason to open files by itself: what it would follow is hidden from it.
 @safe struct DwarfHandle: ~Copyable {
   /// The sections that types are in; the others are not even decompressed.
   private static let sections: Set<String> = [
@@ -80,7 +80,9 @@ import CElfutils
   }
 }
 
-/// One entry of debug information: a unit, a type, a member. Valid while its handle is open.
+/// One entry of debug information, such as a unit, a type or a member.
+///
+/// It is valid while its handle is open.
 @safe struct DebugEntry {
   private var raw: Dwarf_Die
 
