@@ -88,7 +88,8 @@ let package = Package(
       ],
       swiftSettings: house),
     .testTarget(
-      name: "SymbolsTests", dependencies: ["Symbols", "LinuxTarget", "HeapModel", "TestKit"],
+      name: "SymbolsTests",
+      dependencies: ["Symbols", "GlibcHeap", "LinuxTarget", "HeapModel", "TestKit"],
       swiftSettings: house),
     .testTarget(
       name: "GlibcHeapTests",

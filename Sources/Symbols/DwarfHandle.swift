@@ -4,7 +4,8 @@ import CElfutils
 
 /// Debug information opened with libdw.
 ///
-/// A handle belongs to one thread. /// libdw is given no reason to open files by itself: what it would follow is hidden from it.
+/// A handle belongs to one thread. libdw is given no reason to open files by itself: what it would
+/// follow is hidden from it.
 @safe struct DwarfHandle: ~Copyable {
   /// The sections that types are in; the others are not even decompressed.
   private static let sections: Set<String> = [
