@@ -184,6 +184,39 @@ struct DebugFileTests {
     #expect(own.rejected.allSatisfy { if case .otherBuild = $0 { true } else { false } })
   }
 
+  @Test(
+    "structures that dwz has moved to a file that several share are found there",
+    .enabled(if: FetchedLibrary.areRequired || isInstalled("dwz"), "dwz is not installed"))
+  func shared() throws {
+    let files = try Files()
+    let other = try Files("-Wl,-soname,other")
+    let directory = files.directory
+    let place = directory.file("libc.so.6.debug")
+    _ = try run([
+      "sh", "-e", "-c",
+      """
+      cp '\(files.debugFile)' '\(place)'
+      cp '\(other.debugFile)' '\(directory.file("other"))'
+      cd '\(directory.path)'
+      dwz -m shared.debug -M /nowhere/shared.debug libc.so.6.debug other
+      """,
+    ])
+    #expect(try !run(["readelf", "--debug-dump=info", place]).contains("fastbinsY"))
+    let lookup = files.lookup()
+    #expect(lookup.rejected.isEmpty)
+    #expect(lookup.symbols?.layouts.count == 4)
+    #expect(lookup.symbols?.layouts[.arena]?.members.count == 4)
+
+    let hidden = directory.file("hidden")
+    #expect(rename(directory.file("shared.debug"), hidden) == 0)
+    #expect(
+      files.lookup().rejected.first
+        == .noTypes(path: place, reason: .inMissingFile("/nowhere/shared.debug")))
+    // One of another build is no better.
+    _ = try run(["cp", place, directory.file("shared.debug")])
+    #expect(files.lookup().symbols?.layouts == [:])
+  }
+
   // MARK: Under the target's root
 
   /// A directory that looks like `/proc` with one process, whose root has `links` and `files`.
@@ -237,4 +270,9 @@ struct DebugFileTests {
         ])
     }
   }
+}
+
+/// Whether a program is in PATH.
+private func isInstalled(_ program: String) -> Bool {
+  (try? run(["sh", "-c", "command -v \(program)"])) != nil
 }
