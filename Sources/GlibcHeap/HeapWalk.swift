@@ -257,9 +257,11 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
+    collected.arenaEnd = copies.firstArena + arenas.count
     collected.sizes = sizes
     if isLive { try findThreadCaches(for: &collected) }
-    collected.partial.mallocs = [summary(of: arenas)]
+    let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
+    collected.partial.mallocs = isWanted ? [summary(of: arenas)] : []
     reportProgress()
     collected.log = log
     collected.chunks = scan.chunks
@@ -292,7 +294,8 @@ package struct HeapWalk: ~Copyable {
 
   private func summary(of arenas: [Arena]) -> MallocSummary {
     MallocSummary(
-      index: copies.index, path: instance.path, glibcVersion: instance.glibcVersion,
+      index: copies.index, copies: copies.others.count + 1, path: instance.path,
+      glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
       arenas: copies.firstArena..<copies.firstArena + arenas.count,
       mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes),

@@ -93,6 +93,7 @@ extension CaptureRequest {
     case .mmap: scope = .mmapped
     case .index(let index): scope = .arena(index)
     }
+    if let malloc = show.malloc { scope = .malloc(malloc) }
     isQuiet = show.quiet
     debugDirectory = way.debuginfo
     wantsTypes = show.verbose || way.debuginfo != nil
