@@ -158,6 +158,27 @@ struct SymbolComparisonTests {
     #expect(comparison.findings[0].detail.contains("malloc_state.top is at 8, in layout C at 96"))
   }
 
+  @Test("2.17's parameters, which the file cannot tell from 2.24's, are no disagreement")
+  func oldParameters() throws {
+    let library = try Self.library()
+    var instance = try Self.find(library)
+    instance.parametersLayout = .v224
+    var symbols = library.symbols
+    symbols.variables["mp_"]?.byteCount = 88
+    symbols.layouts[.parameters] = MallocSymbols.Layout(
+      byteCount: 88,
+      members: [
+        "n_mmaps": .init(offset: 40, byteCount: 4), "n_mmaps_max": .init(offset: 44, byteCount: 4),
+        "mmapped_mem": .init(offset: 56), "max_total_mem": .init(offset: 72),
+        "sbrk_base": .init(offset: 80),
+      ])
+    let comparison = try instance.compared(with: symbols, of: library.loaded)
+    #expect(comparison.findings.isEmpty)
+    let evidence = try #require(comparison.evidence.first { $0.what == "mp_ layout" })
+    #expect(evidence.value == "2.17")
+    #expect(evidence.confirmedBy == ["debug information of malloc_par"])
+  }
+
   @Test("a member in a place where no known layout has it is refused, and named")
   func unknownMember() throws {
     let library = try Self.library()

@@ -88,6 +88,18 @@ struct LayoutEvidenceTests {
     #expect(run.error.hasPrefix("malloscope: cannot look for debug files in \(path)"))
   }
 
+  @Test("that no debug file was found where one was looked for is said, unless it is to be quiet")
+  func noneFound() throws {
+    let program = try changed("-s")
+    let directory = try TemporaryDirectory()
+    let arguments = ["\(program.pid)", "--debuginfo", directory.path]
+    let run = try ToolRun(arguments)
+    #expect(run.exitCode == 0)
+    #expect(run.error.contains("note: no debug file of "))
+    #expect(run.error.contains(" was found in \(directory.path) or the usual places"))
+    #expect(try ToolRun(arguments + ["-q"]).error == "")
+  }
+
   @Test("a debug file of another build is ignored, and -v says so")
   func otherBuild() throws {
     let program = try TargetProgram(scenario: "unused")
