@@ -341,10 +341,7 @@ extension HeapWalk {
   private mutating func findHeaps(of arena: Arena) throws(ReadFault) -> [Heap] {
     let headerSize = UInt64(heapInfoSize(of: arena))
     let firstHeap = arena.address.bits &- headerSize
-    var maxima = [HeapInfoLayout.defaultHeapMaximum]
-    let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
-    if !overflow, huge >= 1 << 20, huge & (huge - 1) == 0 { maxima.append(huge) }
-    for maximum in maxima where firstHeap & (maximum - 1) == 0 {
+    for maximum in heapMaxima where firstHeap & (maximum - 1) == 0 {
       var chain: [Heap] = []
       var seen: Set<UInt64> = []
       var address = arena.top.bits & ~(maximum - 1)
@@ -362,12 +359,25 @@ extension HeapWalk {
     return try searchHeaps(of: arena, first: firstHeap)
   }
 
+  /// What thread arenas may reserve for a heap, in bytes, ascending: with huge pages of a given size,
+  /// 2.35 to 2.41 reserve four of them, and 2.42 what others do.
+  ///
+  /// The smaller first: what is aligned for the larger is aligned for both, and what lies behind a
+  /// smaller heap may be the main arena's.
+  private var heapMaxima: [UInt64] {
+    let usual = HeapInfoLayout.defaultHeapMaximum
+    let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
+    let isUsable =
+      !overflow && huge >= 1 << 20 && huge & (huge &- 1) == 0 && !instance.hasNewMmapHeader
+    return isUsable ? [min(huge, usual), max(huge, usual)] : [usual]
+  }
+
   /// The heaps whose headers name the arena, where the chain from top does not lead to the first: top
   /// is in a heap that was just unmapped, or damaged.
   private mutating func searchHeaps(
     of arena: Arena, first: UInt64
   ) throws(ReadFault) -> [Heap] {
-    let maximum = HeapInfoLayout.defaultHeapMaximum
+    let maximum = heapMaxima[0]
     if strayHeaps == nil { strayHeaps = try searchHeaps(maximum: maximum) }
     let found = strayHeaps?[arena.address.bits] ?? []
     remember(found, maximum: maximum)

@@ -95,7 +95,7 @@ extension MallocInstance {
       // The main arena's lock, those of the arenas' lists, at most 0x6830 bytes behind it in Debian's
       // 2.31, 2.36, 2.41, 2.43 and 2.44, and the locks of thread arenas.
       return AddressRange(mainArena, byteCount: 0x8000).contains(address)
-        || address.bits & (1 << 26 - 1) == UInt64(heapInfoLayout.byteCount)
+        || address.bits & (1 << 20 - 1) == UInt64(heapInfoLayout.byteCount)
     }
   }
 }
