@@ -10,6 +10,8 @@ package struct CollectedHeap: Sendable {
   var log = FindingLog()
   var fastbins: [FastbinLists] = []
   var binLists: [BinLists] = []
+  /// The index after the last arena's, looked at or not.
+  var arenaEnd = 0
   /// Where chunks can be, and how many threads there were.
   var data = DataRanges([])
   var threadCount = 0

@@ -117,7 +117,7 @@ extension HeapWalk {
             + "tells which")
       }
       let heap = try walk.run()
-      firstArena = heap.partial.mallocs.last?.arenas.upperBound ?? firstArena
+      firstArena = heap.arenaEnd
       memory[index] = walk.arenaMemory
       (threads, data) = (walk.threads, walk.data)
       buffers = walk.takeBuffers()

@@ -255,7 +255,9 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
-    collected.partial.mallocs = [summary(arenaCount: arenas.count)]
+    collected.arenaEnd = copies.firstArena + arenas.count
+    let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
+    collected.partial.mallocs = isWanted ? [summary(arenaEnd: collected.arenaEnd)] : []
     collected.sizes = sizes
     if isLive { try findThreadCaches(for: &collected) }
     reportProgress()
@@ -288,11 +290,12 @@ package struct HeapWalk: ~Copyable {
     }
   }
 
-  private func summary(arenaCount: Int) -> MallocSummary {
+  private func summary(arenaEnd: Int) -> MallocSummary {
     MallocSummary(
-      index: copies.index, path: instance.path, glibcVersion: instance.glibcVersion,
+      index: copies.index, copies: copies.others.count + 1, path: instance.path,
+      glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
-      arenas: copies.firstArena..<copies.firstArena + arenaCount,
+      arenas: copies.firstArena..<arenaEnd,
       mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes))
   }
 

@@ -56,7 +56,7 @@ package struct HeapSnapshot: Sendable {
   /// The arenas in ring order, the main arena first; those of several copies of malloc one copy after
   /// the other.
   package var arenas: [ArenaSummary] = []
-  /// The copies of malloc whose heaps these are.
+  /// The copies of malloc whose heaps these are; a copy none of whose arenas was wanted is left out.
   package var mallocs: [MallocSummary] = []
   /// Chunks with a mapping of their own.
   package var mmapped = Tally()

@@ -7,6 +7,8 @@
 package struct MallocSummary: Hashable, Sendable {
   /// Its number among the copies that hold memory, from 0 on.
   package var index: Int
+  /// How many copies hold memory.
+  package var copies: Int
   /// The file that it is in, as the target names it.
   package var path: String
   /// The version that the file states, nil if it states none.
@@ -23,10 +25,11 @@ package struct MallocSummary: Hashable, Sendable {
 
   /// Makes a summary.
   package init(
-    index: Int, path: String, glibcVersion: String?, arenaLayout: String,
+    index: Int, copies: Int, path: String, glibcVersion: String?, arenaLayout: String,
     mainArena: RemoteAddress, arenas: Range<Int>, mmapped: Tally
   ) {
     self.index = index
+    self.copies = copies
     self.path = path
     self.glibcVersion = glibcVersion
     self.arenaLayout = arenaLayout

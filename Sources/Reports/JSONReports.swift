@@ -25,10 +25,11 @@ package enum JSONReports {
       json.preamble("malloscope/histogram/1", tool: tool, report)
       extra(&json)
       json.object("totals") { $0.totals(snapshot) }
+      json.mallocs(snapshot)
       json.array("arenas") { json in
         for arena in snapshot.arenas {
           json.object { json in
-            json.identity(of: arena)
+            json.identity(of: arena, in: snapshot)
             json.holdings(of: arena)
             json.number("attached_threads", arena.attachedThreads)
           }
@@ -63,9 +64,10 @@ package enum JSONReports {
         json.totals(snapshot)
         json.pages(usage?.total)
       }
+      json.mallocs(snapshot)
       json.array("arenas") { json in
         for (position, arena) in snapshot.arenas.enumerated() {
-          json.arena(arena, usage?.arenas[position], report.residency)
+          json.arena(arena, in: snapshot, usage?.arenas[position], report.residency)
         }
       }
       try json.array("mmapped") { json throws(Sink.Failure) in
@@ -126,8 +128,34 @@ extension JSONWriter {
     tally("mmapped", snapshot.mmapped)
   }
 
-  fileprivate mutating func identity(of arena: ArenaSummary) {
+  /// Writes each copy of malloc with what it holds; of mmapped chunks, its own count.
+  fileprivate mutating func mallocs(_ snapshot: HeapSnapshot) {
+    array("mallocs") { json in
+      for malloc in snapshot.mallocs {
+        let arenas = snapshot.arenas(of: malloc)
+        json.object { json in
+          json.number("index", malloc.index)
+          json.number("copies", malloc.copies)
+          json.string("file", malloc.path)
+          json.string("glibc", malloc.glibcVersion)
+          json.string("arena_layout", malloc.arenaLayout)
+          json.address("main_arena", malloc.mainArena.bits)
+          json.number("first_arena", malloc.arenas.lowerBound)
+          json.number("arenas", malloc.arenas.count)
+          json.number("system_bytes", arenas.reduce(0) { $0 &+ $1.systemBytes })
+          json.tally("in_use", arenas.reduce(into: Tally()) { $0 += $1.inUse })
+          json.tally("free", arenas.reduce(into: Tally()) { $0 += $1.free })
+          json.tally("cached", arenas.reduce(into: Tally()) { $0 += $1.cached })
+          json.number("top_bytes", arenas.reduce(0) { $0 &+ $1.topBytes })
+          json.tally("mmapped", malloc.mmapped)
+        }
+      }
+    }
+  }
+
+  fileprivate mutating func identity(of arena: ArenaSummary, in snapshot: HeapSnapshot) {
     number("index", arena.index)
+    number("malloc", snapshot.malloc(of: arena)?.index)
     address("address", arena.address.bits)
     string("kind", arena.kind.rawValue)
     number("heaps", arena.segments.count)
@@ -148,10 +176,11 @@ extension JSONWriter {
   }
 
   fileprivate mutating func arena(
-    _ arena: ArenaSummary, _ usage: ArenaPages?, _ residency: ResidencyMap?
+    _ arena: ArenaSummary, in snapshot: HeapSnapshot, _ usage: ArenaPages?,
+    _ residency: ResidencyMap?
   ) {
     object { json in
-      json.identity(of: arena)
+      json.identity(of: arena, in: snapshot)
       json.holdings(of: arena)
       json.number("attached_threads", arena.attachedThreads)
       json.pages(usage)

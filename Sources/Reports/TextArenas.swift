@@ -15,6 +15,7 @@ package enum TextArenas {
     page.addTarget(report.target)
     page.line()
     page.addTotals(report)
+    page.addMallocs(report.snapshot)
     page.line()
     addTable(report, to: &page)
     if report.residency != nil {

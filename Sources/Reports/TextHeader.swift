@@ -82,6 +82,41 @@ extension TextPage {
     paragraph(label: "stopped  ", labelTone: .faint, pieces)
   }
 
+  /// Appends a table of the copies of malloc, if there are several; nothing else tells their mmapped
+  /// chunks apart, so that those are as each counts its own.
+  mutating func addMallocs(_ snapshot: HeapSnapshot) {
+    guard snapshot.mallocs.count > 1 else {
+      guard let malloc = snapshot.mallocs.first, malloc.copies > 1 else { return }
+      let file = malloc.path.printable
+      return sentence(
+        label: "malloc   ", labelTone: .faint,
+        "copy \(malloc.index) of \(malloc.copies) alone, that of \(file)")
+    }
+    var table = TextTable(
+      [("malloc", .right), ("glibc", .left), ("arenas", .right)]
+        + ["system", "in use", "free", "cached", "mmapped"].map { ($0, .right) }
+        + [("file", .left)])
+    // The file is the last column, shortened to what the others leave.
+    let room = max(16, options.columns - 64)
+    for malloc in snapshot.mallocs {
+      let arenas = snapshot.arenas(of: malloc)
+      func sum(_ bytes: (ArenaSummary) -> UInt64) -> TextTable.Cell {
+        cell(arenas.reduce(0) { $0 &+ bytes($1) })
+      }
+      let file =
+        options.isVerbose ? malloc.path.printable : malloc.path.printable.shortened(to: room)
+      table.add([
+        .init(String(malloc.index)), .init(malloc.glibcVersion?.printable ?? "?"),
+        .init(arenas.isEmpty ? "-" : Figures.grouped(arenas.count)), sum(\.systemBytes),
+        sum(\.inUse.bytes), sum(\.free.bytes), sum(\.cached.bytes),
+        cell(malloc.mmapped.bytes), .init(file, .faint),
+      ])
+    }
+    line()
+    line("\(snapshot.mallocs.count) copies of glibc's malloc; all other figures are their sums")
+    table.write(to: &self)
+  }
+
   /// What glibc keeps for itself, by which the totals add up to what it got from the kernel.
   private mutating func addInternals(_ snapshot: HeapSnapshot) {
     func sum(_ bytes: (ArenaSummary) -> UInt64) -> String {

@@ -18,6 +18,7 @@ package enum TextHistogram {
     page.addTarget(report.target)
     page.line()
     page.addTotals(report)
+    page.addMallocs(report.snapshot)
     addArenas(report.snapshot, to: &page)
     page.line()
     addSizes(report.snapshot, to: &page)
@@ -128,5 +129,8 @@ extension TextPage {
 
 extension ArenaSummary {
   /// What a reader calls it.
-  var label: String { kind == .main ? "main" : String(index) }
+  var label: String {
+    // With several copies of malloc there are several main arenas.
+    kind == .main ? (index == 0 ? "main" : "\(index) main") : String(index)
+  }
 }

@@ -94,6 +94,13 @@ private func captureWhileItLives(
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
     throw Failure(code: .usage, fact: "process \(process.pid) has no arena \(index)")
   }
+  if case .malloc(let index) = request.scope, index >= target.instances.count {
+    throw Failure(
+      code: .usage,
+      fact: "process \(process.pid) has no copy \(index) of malloc: "
+        + "\(target.instances.count == 1 ? "one holds" : "\(target.instances.count) hold") memory, "
+        + "counted from 0 on")
+  }
   return HeapReport(
     target: TargetFacts(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,

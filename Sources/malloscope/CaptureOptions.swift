@@ -84,6 +84,7 @@ extension CaptureRequest {
     case .mmap: scope = .mmapped
     case .index(let index): scope = .arena(index)
     }
+    if let malloc = show.malloc { scope = .malloc(malloc) }
     isQuiet = show.quiet
     mode = way.mode
     if let milliseconds = way.maxPause {

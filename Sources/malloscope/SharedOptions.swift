@@ -119,6 +119,14 @@ struct ShowOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      """
+      Only this copy of malloc, by its number in the table of copies that is shown where a process has \
+      several.
+      """, valueName: "n"))
+  var malloc: Int?
+
+  @Option(
+    help: ArgumentHelp(
       "Show at most this many rows (JSON is whole, but for chunks).", valueName: "n"))
   var limit: Int?
 
@@ -136,6 +144,11 @@ struct ShowOptions: ParsableArguments {
 
   func validate() throws {
     if let limit, limit < 0 { throw ValidationError("a limit is 0 or more") }
+    if let malloc, malloc < 0 { throw ValidationError("copies of malloc are counted from 0 on") }
+    if malloc != nil, arena != nil {
+      throw ValidationError(
+        "--malloc and --arena exclude each other: arenas are counted over all copies")
+    }
     if isJSON, format == .csv {
       throw ValidationError("--json and --format csv exclude each other")
     }

@@ -38,6 +38,10 @@ enum HeapBenchmark {
     if options.measuresThreads {
       print("\n" + (try ThreadMeasurement(runs: options.runs).text))
     }
+    if options.measuresDiscovery {
+      print("\n" + (try DiscoveryMeasurement(runs: options.runs).text))
+      fflush(nil)
+    }
     if options.measuresWatch {
       for heap in WatchMeasurement.heaps.prefix(options.watchHeaps) {
         print("\n" + (try WatchMeasurement(heap, samples: options.watchSamples).text))

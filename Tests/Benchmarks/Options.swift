@@ -16,7 +16,7 @@ struct Options {
     return """
       usage: HeapBenchmark [--quick] [--runs N] [CASE[:MODE] ...]
       cases and modes: \(cases.joined(separator: "; ")); \(ThreadMeasurement.name); \
-      \(WatchMeasurement.name)
+      \(DiscoveryMeasurement.name); \(WatchMeasurement.name)
       """
   }
 
@@ -30,6 +30,8 @@ struct Options {
   private(set) var cases: [BenchmarkCase] = []
   /// Whether processes of many threads are measured.
   private(set) var measuresThreads = false
+  /// Whether finding malloc among many files is.
+  private(set) var measuresDiscovery = false
 
   /// Whether `watch` is measured.
   private(set) var measuresWatch = false
@@ -58,14 +60,16 @@ struct Options {
         }
         runsAsked = number
       case ThreadMeasurement.name: measuresThreads = true
+      case DiscoveryMeasurement.name: measuresDiscovery = true
       case WatchMeasurement.name: measuresWatch = true
       default: cases.append(try Self.benchmark(argument))
       }
     }
     runs = runsAsked ?? runs
-    guard cases.isEmpty, !measuresThreads, !measuresWatch else { return }
+    guard cases.isEmpty, !measuresThreads, !measuresDiscovery, !measuresWatch else { return }
     cases = BenchmarkCase.all
     measuresThreads = true
+    measuresDiscovery = true
     measuresWatch = true
   }
 

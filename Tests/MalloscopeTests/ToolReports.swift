@@ -99,8 +99,30 @@ struct HeapDocument: Decodable {
     var mmappedChunks: UInt64
   }
 
+  struct Malloc: Decodable, Equatable {
+    var index: Int
+    var copies: Int
+    var file: String
+    var glibc: String?
+    var arenaLayout: String
+    var mainArena: String
+    var firstArena: Int
+    var arenas: Int
+    var systemBytes: UInt64
+    var inUseBytes: UInt64
+    var inUseChunks: UInt64
+    var freeBytes: UInt64
+    var freeChunks: UInt64
+    var cachedBytes: UInt64
+    var cachedChunks: UInt64
+    var topBytes: UInt64
+    var mmappedBytes: UInt64
+    var mmappedChunks: UInt64
+  }
+
   struct Arena: Decodable, Equatable {
     var index: Int
+    var malloc: Int?
     var address: String
     var kind: String
     var heaps: UInt64
@@ -149,6 +171,7 @@ struct HeapDocument: Decodable {
   var target: Target
   var capture: Capture
   var totals: Totals
+  var mallocs: [Malloc]
   var arenas: [Arena]
   /// Of `histogram` only.
   var histogram: [Size]?
@@ -173,9 +196,9 @@ func reportedChunks(_ pid: Int32, _ options: [String] = [], code: Int32 = 0) thr
 
 /// Runs a verb with `--json` on a process; the run must end with `code`.
 func reportedHeap(
-  _ pid: Int32, verb: String = "histogram", code: Int32 = 0
+  _ pid: Int32, _ options: [String] = [], verb: String = "histogram", code: Int32 = 0
 ) throws -> HeapDocument {
-  let run = try ToolRun([verb, "\(pid)", "--json"])
+  let run = try ToolRun([verb, "\(pid)", "--json"] + options)
   #expect(run.ending == .exit(code), "\(run.error)")
   return try HeapDocument(run.output)
 }

@@ -25,14 +25,33 @@ struct JSONReportTests {
 
   private func keys(_ value: Any?) -> Set<String> { Set((value as? Object ?? [:]).keys) }
 
+  @Test("copies of malloc have their arenas' figures, and arenas say whose they are")
+  func copies() throws {
+    let report = ReportFixtures.copies
+    let document = try histogram(report)
+    let mallocs = try #require(document["mallocs"] as? [Object])
+    let arenas = try #require(document["arenas"] as? [Object])
+    #expect(mallocs.map { $0["index"] as? Int } == [0, 1])
+    #expect(arenas.map { $0["malloc"] as? Int } == [0, 0, 1])
+    let system = report.snapshot.arenas.map(\.systemBytes)
+    #expect(mallocs.map { $0["system_bytes"] as? UInt64 } == [system[0] + system[1], system[2]])
+    #expect(mallocs.map { $0["glibc"] as? String } == [nil, "2.43"])
+    let totals = try #require(document["totals"] as? Object)
+    #expect(totals["mmapped_chunks"] as? Int == 10)
+    let rows = try #require(document["histogram"] as? [Object])
+    let sizes = rows.compactMap { $0["size"] as? UInt64 }
+    #expect(sizes == sizes.sorted() && Set(sizes).count == rows.count)
+    #expect(rows.first?["in_use_chunks"] as? Int == 2104 * 6)
+  }
+
   @Test("the histogram has exactly the contract's keys", arguments: ReportFixtures.all.map(\.name))
   func histogramKeys(name: String) throws {
     let document = try histogram(try #require(ReportFixtures.all.first { $0.name == name }).report)
     #expect(document["schema"] as? String == "malloscope/histogram/1")
     #expect(
       keys(document) == [
-        "schema", "tool", "target", "capture", "totals", "arenas", "histogram", "checks",
-        "findings", "coverage",
+        "schema", "tool", "target", "capture", "totals", "mallocs", "arenas", "histogram",
+        "checks", "findings", "coverage",
       ])
     #expect(keys(document["tool"]) == ["name", "version"])
     #expect(
@@ -53,9 +72,18 @@ struct JSONReportTests {
     for arena in try #require(document["arenas"] as? [Object]) {
       #expect(
         Set(arena.keys) == [
-          "index", "address", "kind", "heaps", "system_bytes", "in_use_bytes", "in_use_chunks",
-          "free_bytes", "free_chunks", "cached_bytes", "cached_chunks", "top_bytes",
+          "index", "malloc", "address", "kind", "heaps", "system_bytes", "in_use_bytes",
+          "in_use_chunks", "free_bytes", "free_chunks", "cached_bytes", "cached_chunks",
+          "top_bytes",
           "attached_threads",
+        ])
+    }
+    for malloc in try #require(document["mallocs"] as? [Object]) {
+      #expect(
+        Set(malloc.keys) == [
+          "index", "copies", "file", "glibc", "arena_layout", "main_arena", "first_arena", "arenas",
+          "system_bytes", "in_use_bytes", "in_use_chunks", "free_bytes", "free_chunks",
+          "cached_bytes", "cached_chunks", "top_bytes", "mmapped_bytes", "mmapped_chunks",
         ])
     }
     for row in try #require(document["histogram"] as? [Object]) {

@@ -80,10 +80,57 @@ enum ReportFixtures {
     return report
   }()
 
+  /// Two copies of malloc: a static program's, which states no version, and that of a library.
+  static let copies: HeapReport = {
+    var report = Self.report(
+      target: target(4711, "plugin-host", "/opt/host/bin/plugin-host", threads: 3),
+      arenas: [arena(0, threads: 1, scale: 3), arena(1, threads: 2, scale: 1)],
+      mmapped: [(266_240, 7)])
+    report.target.glibcVersion = nil
+    report.snapshot.mallocs = [
+      malloc(0, "/opt/host/bin/plugin-host", glibc: nil, arenas: 0..<2, Tally())
+    ]
+    var main = arena(2, threads: 0, scale: 2)
+    main.kind = .main
+    var other = HeapSnapshot()
+    other.arenas = [main]
+    other.sizes = sizes(scale: 2) + [SizeClass(size: 524_288, inUse: 3)]
+    other.mmapped.add(size: 524_288, count: 3)
+    other.mallocs = [
+      malloc(
+        1, "/usr/lib/x86_64-linux-gnu/plug-ins/libc.so.6", glibc: "2.43", arenas: 2..<3,
+        Tally(count: 10, bytes: 7 * 266_240 + 3 * 524_288))
+    ]
+    other.systemAndMmappedBytes = other.systemBytes + other.mmapped.bytes
+    other.accountedBytes = other.systemAndMmappedBytes
+    other.checks = [
+      Check("arena 2 system_mem", expected: main.systemBytes, found: main.systemBytes)
+    ]
+    report.snapshot.add(other)
+    return report
+  }()
+
+  /// One of several copies of malloc, shown alone.
+  static let oneCopy: HeapReport = {
+    var report = copies
+    report.snapshot.mallocs.removeLast()
+    report.snapshot.arenas.removeLast()
+    return report
+  }()
+
   static let all: [(name: String, report: HeapReport)] = [
     ("python", python), ("server", server), ("empty", empty), ("damaged", damaged),
-    ("odd-names", oddNames), ("huge", huge),
+    ("odd-names", oddNames), ("huge", huge), ("copies", copies), ("one-copy", oneCopy),
   ]
+
+  private static func malloc(
+    _ index: Int, _ path: String, glibc: String?, arenas: Range<Int>, _ mmapped: Tally
+  ) -> MallocSummary {
+    MallocSummary(
+      index: index, copies: 2, path: path, glibcVersion: glibc, arenaLayout: "C",
+      mainArena: RemoteAddress(0x7f00_dead_bc60 + UInt64(index) << 32), arenas: arenas,
+      mmapped: mmapped)
+  }
 
   /// Chunks of every state, in an arena and mmapped.
   static let chunks: HeapReport = {

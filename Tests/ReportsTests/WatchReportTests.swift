@@ -185,8 +185,8 @@ struct WatchReportTests {
       #expect(document["schema"] as? String == "malloscope/histogram/1", "\(name)")
       #expect(
         Set(document.keys) == [
-          "schema", "tool", "target", "capture", "totals", "arenas", "histogram", "checks",
-          "findings", "coverage", "watch",
+          "schema", "tool", "target", "capture", "totals", "mallocs", "arenas", "histogram",
+          "checks", "findings", "coverage", "watch",
         ], "\(name)")
       let watch = try #require(document["watch"] as? Object)
       #expect(
