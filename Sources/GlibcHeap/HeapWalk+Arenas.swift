@@ -252,7 +252,7 @@ extension HeapWalk {
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
       linking: linking, collectsChunks: options.collectsChunks)
-    if isLive {
+    if watchesCaches {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
     }

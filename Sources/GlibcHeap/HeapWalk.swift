@@ -98,6 +98,8 @@ package struct HeapWalk: ~Copyable {
   var keptCandidates = 0
   /// Where its fastbins have begun, of a target that runs.
   var liveHeads: [FastbinHead] = []
+  /// Whether chunks that may be tcache structures are noted, since the threads do not lead to all.
+  var watchesCaches = false
   /// The threads of which was said that their caches are not known.
   var unknownThreads: Set<Int32> = []
   /// The thread caches as the present stop, or one before, has shown them, and the stop of `marks`.
@@ -240,6 +242,9 @@ package struct HeapWalk: ~Copyable {
     try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     pacing?.beginWork()
+    // A child of a process with threads has their arenas and their tcaches, but one thread. Elsewhere
+    // there are none that no thread has but for a moment.
+    watchesCaches = isLive || arenas.count > threads.count
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
@@ -259,7 +264,7 @@ package struct HeapWalk: ~Copyable {
     let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
     collected.partial.mallocs = isWanted ? [summary(arenaEnd: collected.arenaEnd)] : []
     collected.sizes = sizes
-    if isLive { try findThreadCaches(for: &collected) }
+    if watchesCaches { try findThreadCaches(for: &collected) }
     reportProgress()
     collected.log = log
     collected.chunks = scan.chunks

@@ -109,7 +109,7 @@ struct GlibcMatrixTests {
     let comparison = try HeapComparison(
       pid, oracle,
       .init(
-        threadVectors: row.threadVectors, usableMore: row.isChecked ? 48 : 0,
+        threadVectors: row.threadVectors, usableMore: row.isChecked ? 64 : 0,
         mmappedDrifts: glibc.minor >= 43))
     #expect(comparison.differences.prefix(10) == [])
     let target = comparison.document.target

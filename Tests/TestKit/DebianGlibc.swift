@@ -46,7 +46,9 @@ package enum DebianGlibc: String, CaseIterable, Sendable {
   }
 
   /// The error for its absence.
-  package var absence: TestKitError { .notFound(program: "glibc \(rawValue)", searched: [directory]) }
+  package var absence: TestKitError {
+    .notFound(program: "glibc \(rawValue)", searched: [directory])
+  }
 
   /// How to run the program at `path` under it.
   ///
