@@ -75,6 +75,7 @@ extension HeapWalk {
     let isPossible = first.systemBytes < 1 << 56
     walkedLimit =
       isPossible ? Self.endlessBytes + first.systemBytes + first.systemBytes / 2 : .max
+    topLag = 0
     var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
@@ -102,7 +103,7 @@ extension HeapWalk {
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
     verifyBins(summary)
-    compareSystemBytes(summary, before: systemBytesBefore)
+    compareSystemBytes(&summary, before: systemBytesBefore)
     if isLong, let pacing { try stopAgain(pacing) }
     return summary
   }
@@ -111,8 +112,12 @@ extension HeapWalk {
   static var settledInStop: Int { 1 << 13 }
 
   /// Compares what was found of an arena with glibc's count, which was `before` when the walk began.
-  private mutating func compareSystemBytes(_ summary: ArenaSummary, before: UInt64) {
+  private mutating func compareSystemBytes(_ summary: inout ArenaSummary, before: UInt64) {
     let found = summary.accountedBytes &+ summary.unaccountedBytes
+    let total = summary.systemBytes
+    // Memory comes and goes first, then this figure follows, and top last.
+    let isMoving = topLag != 0 && isArenaLocked && isArenaOfOneMoment && total &- found == topLag
+    if isMoving { summary.systemBytes = found }
     let hasMoved = !isArenaOfOneMoment && before != summary.systemBytes
     if found < summary.systemBytes {
       let missing = summary.systemBytes - found
@@ -128,7 +133,7 @@ extension HeapWalk {
     }
     checks.append(
       Check(
-        "arena \(summary.index) system_mem", expected: summary.systemBytes,
+        "arena \(summary.index) system_mem", expected: total,
         found: summary.accountedBytes,
         holds: (isArenaOfOneMoment ? summary.accountedBytes : found) == summary.systemBytes
           || hasMoved))
@@ -242,7 +247,9 @@ extension HeapWalk {
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked
-      || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
+      || threads.count == 1
+        && (instance.code?.contains(threads[0].programCounter) == true
+          || progress.moment == 0 && isAnyInside)
   }
 
   private mutating func prepareScan(index: Int, isMain: Bool) {
@@ -382,7 +389,7 @@ extension HeapWalk {
     let found = strayHeaps?[arena.address.bits] ?? []
     remember(found, maximum: maximum)
     log.add(
-      .arenaDamage, at: arena.address.bits,
+      arena.isLocked ? .inTransit : .arenaDamage, at: arena.address.bits,
       "the top chunk of the arena at \(arena.address) leads to no heap of its own; "
         + "\(found.count) of its heaps were found by their headers")
     return found

@@ -59,6 +59,7 @@ extension HeapWalk {
     if !inside.isEmpty || arenas.contains(where: \.isLocked) { progress.busyMoments += 1 }
     // Of later stops, their number is told in the end.
     guard progress.moment == 0 else { return }
+    isAnyInside = !inside.isEmpty
     for thread in inside {
       log.add(
         .inTransit, at: nil,

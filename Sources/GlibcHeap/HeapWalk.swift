@@ -86,6 +86,11 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
+  /// Whether any thread was inside malloc, or in what that had called, in the first stop.
+  var isAnyInside = false
+  /// How many bytes more the present arena's top chunk states than there are, in two's complement: it
+  /// is the last to learn that the arena has grown or shrunk.
+  var topLag: UInt64 = 0
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
   /// Whether the last such try ended at a page that is swapped out.
