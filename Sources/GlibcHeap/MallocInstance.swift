@@ -6,6 +6,8 @@ package import HeapModel
 package struct MallocInstance: Sendable {
   /// The file that it is in, as the target names it.
   package var path: String
+  /// The machine that the file is for: not ours in an emulated program.
+  package var machine: ELFImage.Machine
   /// The version in the file's own banner, nil if it has none.
   package var glibcVersion: String?
   /// Where the file lies in the target.
@@ -59,7 +61,10 @@ package struct MallocInstance: Sendable {
     var failure: HeapError?
     for loaded in images {
       do throws(HeapError) {
-        if let instance = try instance(in: loaded) { found.append(instance) }
+        guard let instance = try instance(in: loaded),
+          !found.contains(where: { $0.mainArena == instance.mainArena })
+        else { continue }
+        found.append(instance)
       } catch {
         failure = failure ?? error
       }
@@ -78,7 +83,7 @@ package struct MallocInstance: Sendable {
       throw .unknownParameters(path: loaded.path, layout: arena.layout.name)
     }
     return MallocInstance(
-      path: loaded.path,
+      path: loaded.path, machine: loaded.image.machine,
       glibcVersion: loaded.image.glibcBanner,
       imageRange: loaded.range,
       arenaLayout: arena.layout,
