@@ -299,12 +299,14 @@ package struct HeapWalk: ~Copyable {
   }
 
   private func summary(arenaEnd: Int) -> MallocSummary {
-    MallocSummary(
+    var summary = MallocSummary(
       index: copies.index, copies: copies.others.count + 1, path: instance.path,
       glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
       arenas: copies.firstArena..<arenaEnd,
       mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes))
+    summary.machine = instance.machine
+    return summary
   }
 
   /// Gives the memory that it has worked with to another walk.
