@@ -96,6 +96,13 @@ let package = Package(
       dependencies: ["GlibcHeap", "HeapModel", "RemoteMemory", "TestKit"],
       swiftSettings: house),
     .testTarget(
+      name: "Arm64Tests",
+      dependencies: [
+        "GlibcHeap", "Symbols", "LinuxTarget", "HeapModel", "RemoteMemory", "CPtrace", "TestKit",
+        "malloscope",
+      ],
+      swiftSettings: house),
+    .testTarget(
       name: "ReportsTests",
       dependencies: ["Reports", "HeapAnalysis", "HeapModel", "TestKit"],
       exclude: ["Golden"], swiftSettings: house),

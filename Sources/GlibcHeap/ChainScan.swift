@@ -78,6 +78,9 @@ struct ChainScan {
     var linking = ListLinking.masked
     /// Whether every chunk is to be kept.
     var collectsChunks = false
+    /// How many bytes of a chunk its owner may not write: the size field's, since the next chunk's first
+    /// word is its owner's instead of its own; that one, too, where memory is tagged in units of 16 bytes.
+    var unusable: UInt64 = 8
     /// The smallest size of chunks whose places are noted, and how far above it the others are.
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
@@ -380,7 +383,8 @@ struct ChainScan {
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
     chunks.append(
       Chunk(
-        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- 8, state: state,
+        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- ground.unusable,
+        state: state,
         arena: ground.arena))
   }
 }

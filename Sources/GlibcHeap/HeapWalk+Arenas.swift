@@ -259,6 +259,7 @@ extension HeapWalk {
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
       linking: linking, collectsChunks: options.collectsChunks)
+    if tagsMemory { scan.ground.unusable = 16 }
     if watchesCaches {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
@@ -280,7 +281,7 @@ extension HeapWalk {
   /// Tells the scan by what it can tell cached chunks if their lists are not known in the present stop.
   mutating func prepareCaches() {
     scan.ground.tcacheKey =
-      isLive ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
+      isWithoutRegisters ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
   }
 
   /// Tells the scan which chunks can be in a fastbin of the present arena.

@@ -45,7 +45,7 @@ extension HeapWalk {
       state.address = splitEnd
       return true
     }
-    let from = field == nil ? (address | 4095) &+ 1 : address &+ 16
+    let from = field == nil ? endOfPage(address) : address &+ 16
     let isSwappedOut = field == nil && window.isSwappedOut(address)
     let next = try resynchronise(from: from, in: segment)
     let lost = (next ?? scan.ground.boundary) &- address
@@ -143,10 +143,13 @@ extension HeapWalk {
       return true
     }
     // The inside of a free chunk may never have been touched.
-    let next = (address | 4095) &+ 1
+    let next = endOfPage(address)
     address = max(next, data.start(atOrAfter: next) ?? .max)
     return false
   }
+
+  /// Where the page ends that `address` is in: what cannot be read there cannot be up to its end.
+  private func endOfPage(_ address: UInt64) -> UInt64 { (address | (window.pageSize &- 1)) &+ 1 }
 
   /// Counts the rest of a chunk that is being cut in two as a chunk in use: it is in a thread's hands.
   private mutating func takeRest(from address: UInt64, to end: UInt64) {

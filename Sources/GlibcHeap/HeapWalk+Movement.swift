@@ -79,7 +79,7 @@ extension HeapWalk {
   func heldWords() throws(ReadFault) -> Set<UInt64> {
     let inside = threads.filter { instance.code?.contains($0.programCounter) == true }
     let stacks = try reader.gather(at: inside.map(\.stackPointer), wordsEach: 64)
-    return Set(inside.flatMap(\.registers)).union(stacks.words)
+    return Set((inside.flatMap(\.registers) + stacks.words).map(instance.machine.untagged))
   }
 }
 

@@ -25,6 +25,8 @@ package struct WalkOptions: Sendable {
   package var sample: ChunkSample?
   /// What part of the heap to look at.
   package var scope: Scope
+  /// Whether glibc was told to tag memory (aarch64, 2.33 to 2.43: the tunable `glibc.mem.tagging`).
+  package var tagsMemory = false
   /// How many pages one search through memory of unknown use may look at.
   ///
   /// The default is 4 GiB of 4-KiB pages, which is for a target that is stopped.
@@ -57,7 +59,9 @@ package struct HeapWalk: ~Copyable {
   let hints: HeapHints
 
   // What changes from one stop to the next.
-  var threads: [ThreadState]
+  /// All threads, and those whose registers are those of this malloc's machine.
+  var allThreads: [ThreadState] = []
+  var threads: [ThreadState] = []
   var data: DataRanges
   /// Whether the mappings were read once more because something led elsewhere.
   var hasDoubtedData = false
@@ -101,6 +105,8 @@ package struct HeapWalk: ~Copyable {
   var fastbinSets: FastbinSets?
   /// How many chunks that may be in a fastbin are kept of the arenas walked before.
   var keptCandidates = 0
+  /// Whether malloc tags memory.
+  var tagsMemory = false
   /// Where its fastbins have begun, of a target that runs.
   var liveHeads: [FastbinHead] = []
   /// Whether chunks that may be tcache structures are noted, since the threads do not lead to all.
@@ -150,7 +156,6 @@ package struct HeapWalk: ~Copyable {
     self.options = options
     self.pacing = pacing
     arena = Arena(address: instance.mainArena, layout: instance.arenaLayout, bytes: [])
-    self.threads = threads
     self.data = data
     self.hints = hints
     self.parameters = parameters
@@ -162,6 +167,7 @@ package struct HeapWalk: ~Copyable {
     probe.pageSize = window.pageSize
     marks = Marks([], duplicates: &duplicateMarks)
     arenaMemory = self.copies.otherMemory
+    setThreads(threads)
     if pacing != nil {
       // Room that is not touched costs nothing; growing a large array in a stop would.
       scan.freeChunks.reserveCapacity(ChainScan.freeChunkLimit)
@@ -245,13 +251,15 @@ package struct HeapWalk: ~Copyable {
   mutating func run() throws(ReadFault) -> CollectedHeap {
     var arenas = try readRing()
     try reportMovement(arenas)
+    reportEmulation()
+    if let main = arenas.first { tagsMemory = isTaggingMemory(main: main) }
     let heldWords = try heldWords()
     try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     pacing?.beginWork()
     // A child of a process with threads has their arenas and their tcaches, but one thread. Elsewhere
     // there are none that no thread has but for a moment.
-    watchesCaches = isLive || arenas.count > threads.count
+    watchesCaches = isWithoutRegisters || arenas.count > threads.count
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
@@ -303,13 +311,15 @@ package struct HeapWalk: ~Copyable {
   }
 
   private func summary(of arenas: [Arena]) -> MallocSummary {
-    MallocSummary(
+    var summary = MallocSummary(
       index: copies.index, copies: copies.others.count + 1, path: instance.path,
       glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
       arenas: copies.firstArena..<copies.firstArena + arenas.count,
       mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes),
       readings: readings(arenas))
+    summary.machine = instance.machine
+    return summary
   }
 
   /// Gives the memory that it has worked with to another walk.

@@ -6,6 +6,8 @@ package import HeapModel
 package struct MallocInstance: Sendable {
   /// The file that it is in, as the target names it.
   package var path: String
+  /// The machine that the file is for: not ours in an emulated program.
+  package var machine: ELFImage.Machine
   /// The version in the file's own banner, nil if it has none.
   package var glibcVersion: String?
   /// Where the file lies in the target.
@@ -68,10 +70,12 @@ package struct MallocInstance: Sendable {
     var traces: [(image: LoadedImage, misfit: LayoutMisfit)] = []
     for loaded in images {
       do throws(HeapError) {
-        if let instance = try instance(in: loaded, symbols) {
+        guard let instance = try instance(in: loaded, symbols) else {
+          if let trace = ArenaCandidate.trace(in: loaded) { traces.append((loaded, trace)) }
+          continue
+        }
+        if !found.contains(where: { $0.mainArena == instance.mainArena }) {
           found.append(instance)
-        } else if let trace = ArenaCandidate.trace(in: loaded) {
-          traces.append((loaded, trace))
         }
       } catch {
         failure = failure ?? error
@@ -114,6 +118,7 @@ package struct MallocInstance: Sendable {
     _ layout: ParametersLayout
   ) {
     path = loaded.path
+    machine = loaded.image.machine
     glibcVersion = loaded.image.glibcBanner
     imageRange = loaded.range
     self.arenaLayout = arenaLayout

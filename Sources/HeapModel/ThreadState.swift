@@ -2,6 +2,8 @@
 
 /// One thread of the target, stopped.
 package struct ThreadState: Hashable, Sendable {
+  /// The machine whose registers these are: under an emulator, not that of the program's code.
+  package var machine = ELFImage.Machine.native
   /// Its thread id in our PID namespace.
   package var tid: Int32
   /// Its thread pointer (`fs_base`, `tpidr_el0`), from which its thread-local variables are found.
