@@ -96,6 +96,13 @@ let package = Package(
       dependencies: ["GlibcHeap", "HeapModel", "RemoteMemory", "TestKit"],
       swiftSettings: house),
     .testTarget(
+      name: "Arm64Tests",
+      dependencies: [
+        "GlibcHeap", "Symbols", "LinuxTarget", "HeapModel", "RemoteMemory", "CPtrace", "TestKit",
+        "malloscope",
+      ],
+      swiftSettings: house),
+    .testTarget(
       name: "ReportsTests",
       dependencies: ["Reports", "HeapAnalysis", "HeapModel", "TestKit"],
       exclude: ["Golden"], swiftSettings: house),
@@ -111,6 +118,13 @@ let package = Package(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "MidOperationTests",
+      dependencies: [
+        "GlibcHeap", "StopControl", "Symbols", "LinuxTarget", "RemoteMemory", "HeapModel",
+        "TestKit",
+      ],
+      swiftSettings: house),
     .executableTarget(
       name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit", "malloscope", "HeapScenario"],
       path: "Tests/Benchmarks", swiftSettings: house),

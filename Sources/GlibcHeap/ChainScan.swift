@@ -78,6 +78,9 @@ struct ChainScan {
     var linking = ListLinking.masked
     /// Whether every chunk is to be kept.
     var collectsChunks = false
+    /// How many bytes of a chunk its owner may not write: the size field's, since the next chunk's first
+    /// word is its owner's instead of its own; that one, too, where memory is tagged in units of 16 bytes.
+    var unusable: UInt64 = 8
     /// The smallest size of chunks whose places are noted, and how far above it the others are.
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
@@ -361,10 +364,27 @@ struct ChainScan {
     }
   }
 
+  /// Takes back that a chunk was counted, which is in no tcache and was none; not that it was kept.
+  mutating func uncount(_ chunk: UInt64, size: UInt64, isInUse: Bool, sizes: inout SizeTable) {
+    if isInUse {
+      inUse.add(size: size, count: -1)
+      sizes.update(size) { $0.inUse -= 1 }
+      return
+    }
+    free.add(size: size, count: -1)
+    sizes.update(size) { $0.free -= 1 }
+    guard let place = freeChunks.lastIndex(where: { $0.address == chunk }) else { return }
+    let removed = freeChunks.remove(at: place)
+    addressSum &-= mixed(chunk)
+    forwardSum &-= mixed(removed.forward)
+    backwardSum &-= mixed(removed.backward)
+  }
+
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
     chunks.append(
       Chunk(
-        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- 8, state: state,
+        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- ground.unusable,
+        state: state,
         arena: ground.arena))
   }
 }

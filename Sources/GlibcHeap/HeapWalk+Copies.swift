@@ -119,7 +119,7 @@ extension HeapWalk {
       let heap = try walk.run()
       firstArena = heap.arenaEnd
       memory[index] = walk.arenaMemory
-      (threads, data) = (walk.threads, walk.data)
+      (threads, data) = (walk.allThreads, walk.data)
       buffers = walk.takeBuffers()
       collected.add(heap)
     }

@@ -77,7 +77,7 @@ extension HeapWalk {
     probe.forget()
     farHeaders.forget()
     strayHeaps = nil
-    threads = try pacing.proceed()
+    setThreads(try pacing.proceed())
     progress.moment += 1
     try refreshArena()
   }

@@ -175,9 +175,9 @@ extension HeapWalk {
     var places: [(thread: Int, word: Int, address: UInt64)] = []
     for thread in threads.indices {
       for word in 0..<blocks.wordsEach {
-        guard let value = blocks[thread, word], value >= 16, data.canHoldUserPointer(value) else {
-          continue
-        }
+        guard let value = blocks[thread, word].map(instance.machine.untagged), value >= 16,
+          data.canHoldUserPointer(value)
+        else { continue }
         places.append((thread, word, value))
       }
     }

@@ -25,6 +25,8 @@ package struct WalkOptions: Sendable {
   package var sample: ChunkSample?
   /// What part of the heap to look at.
   package var scope: Scope
+  /// Whether glibc was told to tag memory (aarch64, 2.33 to 2.43: the tunable `glibc.mem.tagging`).
+  package var tagsMemory = false
   /// How many pages one search through memory of unknown use may look at.
   ///
   /// The default is 4 GiB of 4-KiB pages, which is for a target that is stopped.
@@ -57,7 +59,9 @@ package struct HeapWalk: ~Copyable {
   let hints: HeapHints
 
   // What changes from one stop to the next.
-  var threads: [ThreadState]
+  /// All threads, and those whose registers are those of this malloc's machine.
+  var allThreads: [ThreadState] = []
+  var threads: [ThreadState] = []
   var data: DataRanges
   /// Whether the mappings were read once more because something led elsewhere.
   var hasDoubtedData = false
@@ -86,6 +90,11 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
+  /// Whether any thread was inside malloc, or in what that had called, in the first stop.
+  var isAnyInside = false
+  /// How many bytes more the present arena's top chunk states than there are, in two's complement: it
+  /// is the last to learn that the arena has grown or shrunk.
+  var topLag: UInt64 = 0
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
   /// Whether the last such try ended at a page that is swapped out.
@@ -96,8 +105,12 @@ package struct HeapWalk: ~Copyable {
   var fastbinSets: FastbinSets?
   /// How many chunks that may be in a fastbin are kept of the arenas walked before.
   var keptCandidates = 0
+  /// Whether malloc tags memory.
+  var tagsMemory = false
   /// Where its fastbins have begun, of a target that runs.
   var liveHeads: [FastbinHead] = []
+  /// Whether chunks that may be tcache structures are noted, since the threads do not lead to all.
+  var watchesCaches = false
   /// The threads of which was said that their caches are not known.
   var unknownThreads: Set<Int32> = []
   /// The thread caches as the present stop, or one before, has shown them, and the stop of `marks`.
@@ -143,7 +156,6 @@ package struct HeapWalk: ~Copyable {
     self.options = options
     self.pacing = pacing
     arena = Arena(address: instance.mainArena, layout: instance.arenaLayout, bytes: [])
-    self.threads = threads
     self.data = data
     self.hints = hints
     self.parameters = parameters
@@ -155,6 +167,7 @@ package struct HeapWalk: ~Copyable {
     probe.pageSize = window.pageSize
     marks = Marks([], duplicates: &duplicateMarks)
     arenaMemory = self.copies.otherMemory
+    setThreads(threads)
     if pacing != nil {
       // Room that is not touched costs nothing; growing a large array in a stop would.
       scan.freeChunks.reserveCapacity(ChainScan.freeChunkLimit)
@@ -238,10 +251,15 @@ package struct HeapWalk: ~Copyable {
   mutating func run() throws(ReadFault) -> CollectedHeap {
     var arenas = try readRing()
     try reportMovement(arenas)
+    reportEmulation()
+    if let main = arenas.first { tagsMemory = isTaggingMemory(main: main) }
     let heldWords = try heldWords()
     try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     pacing?.beginWork()
+    // A child of a process with threads has their arenas and their tcaches, but one thread. Elsewhere
+    // there are none that no thread has but for a moment.
+    watchesCaches = isWithoutRegisters || arenas.count > threads.count
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
@@ -259,7 +277,7 @@ package struct HeapWalk: ~Copyable {
     if includesMmapped { try addMmapped(to: &collected) }
     collected.arenaEnd = copies.firstArena + arenas.count
     collected.sizes = sizes
-    if isLive { try findThreadCaches(for: &collected) }
+    if watchesCaches { try findThreadCaches(for: &collected) }
     let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
     collected.partial.mallocs = isWanted ? [summary(of: arenas)] : []
     reportProgress()
@@ -293,13 +311,15 @@ package struct HeapWalk: ~Copyable {
   }
 
   private func summary(of arenas: [Arena]) -> MallocSummary {
-    MallocSummary(
+    var summary = MallocSummary(
       index: copies.index, copies: copies.others.count + 1, path: instance.path,
       glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
       arenas: copies.firstArena..<copies.firstArena + arenas.count,
       mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes),
       readings: readings(arenas))
+    summary.machine = instance.machine
+    return summary
   }
 
   /// Gives the memory that it has worked with to another walk.

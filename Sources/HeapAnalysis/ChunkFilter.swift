@@ -32,6 +32,17 @@ package struct ChunkFilter: Hashable, Sendable {
     self.address = address
   }
 
+  /// The same choice in the process of `snapshot`: a pointer of aarch64 code can carry a tag in its top
+  /// byte, which is no part of the address.
+  package func untagged(for snapshot: HeapSnapshot) -> ChunkFilter {
+    guard let address, snapshot.mallocs.contains(where: { $0.machine == .arm64 }) else {
+      return self
+    }
+    var filter = self
+    filter.address = RemoteAddress(ELFImage.Machine.arm64.untagged(address.bits))
+    return filter
+  }
+
   /// Whether `chunk` is wanted.
   package func accepts(_ chunk: Chunk) -> Bool {
     if let sizes, !sizes.contains(chunk.size) { return false }

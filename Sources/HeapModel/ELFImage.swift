@@ -6,6 +6,36 @@ package struct ELFImage: Sendable {
   package enum Machine: String, Sendable {
     case amd64
     case arm64
+
+    /// The machine that we run on, nil on any other.
+    package static var native: Machine? {
+      #if arch(x86_64)
+        .amd64
+      #elseif arch(arm64)
+        .arm64
+      #else
+        nil
+      #endif
+    }
+
+    /// The address that a pointer of a program means.
+    ///
+    /// On aarch64 the processor ignores a pointer's top byte, in which a program can keep a tag of the
+    /// memory (glibc 2.33 to 2.43, if told to, keeps one in bits 56 to 59 of what malloc returns).
+    package func untagged(_ pointer: UInt64) -> UInt64 {
+      switch self {
+      case .amd64: pointer
+      case .arm64: pointer & (1 << 56 - 1)
+      }
+    }
+
+    /// Its name in the words of `uname -m`.
+    package var name: String {
+      switch self {
+      case .amd64: "x86-64"
+      case .arm64: "aarch64"
+      }
+    }
   }
 
   /// A PT_LOAD segment.

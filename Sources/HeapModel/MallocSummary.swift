@@ -11,6 +11,8 @@ package struct MallocSummary: Hashable, Sendable {
   package var copies: Int
   /// The file that it is in, as the target names it.
   package var path: String
+  /// The machine that the file is for.
+  package var machine = ELFImage.Machine.amd64
   /// The version that the file states, nil if it states none.
   package var glibcVersion: String?
   /// Which layout its arenas were read with: A, B, C or D.

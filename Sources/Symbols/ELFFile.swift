@@ -81,6 +81,11 @@ package struct ELFFile: ~Copyable {
     return bytes.text(at: 0, limit: 4096).map { String(decoding: $0, as: UTF8.self) }
   }
 
+  /// Whether it asks for neither a loader nor any library, and is none itself.
+  var isStaticProgram: Bool {
+    interpreter == nil && dynamic?[DT_NEEDED] == nil && dynamic?[DT_SONAME] == nil
+  }
+
   /// Where the file holds the bytes from ELF virtual address `address` to its segment's end.
   func location(of address: UInt64) -> FileRange? {
     for segment in programHeaders

@@ -54,7 +54,7 @@ package struct LoadedModule: Hashable, Sendable {
     let offset = base.fileOffset
     // The loader maps whole pages: a mapping may begin up to a page before its segment does.
     let first = image.segments.first { segment in
-      segment.fileSize > 0 && segment.fileOffset & ~(Self.smallestPage - 1) <= offset
+      segment.fileSize > 0 && segment.fileOffset & ~(Self.largestPage - 1) <= offset
         && offset < segment.fileOffset &+ segment.fileSize
     }
     guard let first else { return nil }
@@ -64,20 +64,24 @@ package struct LoadedModule: Hashable, Sendable {
 
   /// Pages are at least this large on every supported machine, and a multiple of it.
   private static let smallestPage: UInt64 = 4096
+  /// The largest page that they have (aarch64).
+  private static let largestPage: UInt64 = 65_536
 
   /// Groups the mappings of files into modules, ascending by address.
   ///
   /// A file's next mapping continues its module if it lies further on in the file. One that does
   /// not begins another copy of the file, as `dlmopen` loads, except that the data of a file
-  /// smaller than a page is mapped from the same page as its code.
+  /// smaller than a page is mapped from the same page as its code. What the loader leaves between
+  /// segments that are further apart than a page, inaccessible, says nothing: its offset may be that of
+  /// the next one, or beyond it.
   package static func modules(in mappings: [MemoryMapping]) -> [LoadedModule] {
     var groups: [[MemoryMapping]] = []
     var openGroups: [FileIdentity: Int] = [:]
     let ascending = mappings.sorted { $0.range.lowerBound < $1.range.lowerBound }
     for mapping in ascending where mapping.inode != 0 && !mapping.isShared {
       let key = FileIdentity(mapping)
-      if let group = openGroups[key], let last = groups[group].last,
-        continues(last, with: mapping)
+      if let group = openGroups[key], let last = groups[group].last(where: \.isAccessible),
+        !mapping.isAccessible || continues(last, with: mapping)
       {
         groups[group].append(mapping)
       } else {
@@ -90,8 +94,14 @@ package struct LoadedModule: Hashable, Sendable {
     }
   }
 
+  /// Whether `next`, further up, can be of the same copy of a file as `last`.
   private static func continues(_ last: MemoryMapping, with next: MemoryMapping) -> Bool {
     next.fileOffset > last.fileOffset
       || next.fileOffset == last.fileOffset && last.isExecutable && !next.isExecutable
   }
+}
+
+extension MemoryMapping {
+  /// Whether the program may do anything with it.
+  fileprivate var isAccessible: Bool { isReadable || isWritable || isExecutable }
 }

@@ -43,6 +43,7 @@ package struct TargetObjects: Sendable {
     if let executable, candidates.isEmpty || isStatic(executable) {
       candidates.insert(executable, at: 0)
     }
+    candidates += modules.filter(isEmulatedProgram)
     if copies.isEmpty {
       candidates += modules.filter { !$0.executableRanges.isEmpty && !candidates.contains($0) }
     }
@@ -73,6 +74,15 @@ package struct TargetObjects: Sendable {
   private func isStatic(_ module: LoadedModule) -> Bool {
     guard let file = try? open(module) else { return false }
     return file.interpreter == nil
+  }
+
+  /// Whether `module` is a program for another machine that asks for no loader: an emulator maps it
+  /// without anything that our processor may execute.
+  private func isEmulatedProgram(_ module: LoadedModule) -> Bool {
+    guard module.executableRanges.isEmpty, module.base.fileOffset == 0,
+      module.mappings.contains(where: \.isWritable), let file = try? open(module)
+    else { return false }
+    return file.machine != ELFImage.Machine.native && file.isStaticProgram
   }
 
   /// Opens the file of `module`.

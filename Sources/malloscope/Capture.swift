@@ -53,6 +53,7 @@ private func captureWhileItLives(
   var options = WalkOptions(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
   options.sample = request.sample
+  options.tagsMemory = process.isToldToTagMemory
   // The few pages without which nothing can be told are brought back now, and none in the stop.
   reader.readsSwapped = true
   let target = try MallocTarget(process, mappings: mappings, reader: reader, request)

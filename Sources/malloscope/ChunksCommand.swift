@@ -44,6 +44,7 @@ struct ChunksCommand: ParsableCommand {
     var request = CaptureRequest(show, capture)
     request.collectsChunks = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
+      let filter = filter.untagged(for: report.snapshot)
       switch show.chosenFormat {
       case .text:
         try TextChunks.write(report, filter: filter, options: show.reportOptions(), to: &output)

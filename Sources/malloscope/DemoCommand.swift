@@ -86,7 +86,9 @@ struct DemoPattern {
   /// requests get a mapping of their own, with 16 bytes of header, in whole pages.
   var chunkSize: UInt64 {
     let bytes = UInt64(request)
-    return bytes < 128 << 10 ? (bytes + 8 + 15) & ~15 : (bytes + 16 + 4095) & ~4095
+    guard bytes >= 128 << 10 else { return (bytes + 8 + 15) & ~15 }
+    let page = UInt64(max(4096, sysconf(Int32(_SC_PAGESIZE))))
+    return (bytes + 16 + page - 1) & ~(page - 1)
   }
 
   /// How many chunks of this size were found in use.

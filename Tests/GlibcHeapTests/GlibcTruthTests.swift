@@ -38,6 +38,27 @@ struct GlibcTruthTests {
   }
 
   @Test(
+    "pages of aarch64 may have 16 or 64 KiB, whatever the main arena is made of",
+    arguments: GlibcShape.classes, [0x4000, 0x1_0000] as [UInt64])
+  func largePages(shape: GlibcShape, pageSize: UInt64) throws {
+    // Seeds go through the kinds of main arena.
+    for seed in 0..<16 as Range<UInt64> {
+      var plan = SyntheticPlan.random(shape: shape, seed: seed)
+      plan.machine = .arm64
+      plan.pageSize = pageSize
+      plan.hazards = []
+      if case .moved(.some, let segments) = plan.main {
+        plan.main = .moved(brkGaps: [], segments: segments)
+        plan.sbrkMisalignment = 0
+      }
+      plan.threadArenas = Array((plan.threadArenas + [1, 3, 1]).prefix(3))
+      plan.mmappedChunks = 6
+      plan.longestSegment = 3 * pageSize
+      try expectTruth(plan)
+    }
+  }
+
+  @Test(
     "a chunk that the end of a heap left over is in use by nobody", arguments: GlibcShape.classes)
   func remnants(shape: GlibcShape) throws {
     for seed in 0..<4 as Range<UInt64> {

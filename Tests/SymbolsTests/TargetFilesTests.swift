@@ -145,6 +145,30 @@ import Testing
     #expect(modules.map(\.base.range.lowerBound.bits) == [0x1_0000, 0x1_3000])
   }
 
+  @Test("the gap that a loader leaves between segments is part of its module, whatever its offset")
+  func gaps() throws {
+    let status = FileStatus(stat())
+    func piece(_ start: UInt64, offset: UInt64, _ permissions: String) -> MemoryMapping {
+      var mapping = Self.mapping(status, name: "/lib/libc.so.6")
+      mapping.inode = 5
+      mapping.range = AddressRange(RemoteAddress(start), byteCount: 0x1000)
+      mapping.fileOffset = offset
+      mapping.isReadable = permissions.contains("r")
+      mapping.isWritable = permissions.contains("w")
+      mapping.isExecutable = permissions.contains("x")
+      return mapping
+    }
+    // As linkers for pages of up to 64 KiB, or 2 MiB, lay libraries out: twice the same file, where data
+    // begins in a page of its own, and where it begins in the page in which code ends.
+    let modules = LoadedModule.modules(in: [
+      piece(0x10_0000, offset: 0, "rx"), piece(0x11_0000, offset: 0x18_c000, ""),
+      piece(0x12_0000, offset: 0x18_c000, "r"), piece(0x13_0000, offset: 0x19_0000, "rw"),
+      piece(0x20_0000, offset: 0, "rx"), piece(0x21_0000, offset: 0x18_c000, ""),
+      piece(0x22_0000, offset: 0x18_b000, "r"), piece(0x23_0000, offset: 0x19_0000, "rw"),
+    ])
+    #expect(modules.map(\.mappings.count) == [4, 4])
+  }
+
   private static func mapping(_ status: FileStatus, name: String) -> MemoryMapping {
     MemoryMapping(
       range: AddressRange(RemoteAddress(0x1000), byteCount: 0x1000), isReadable: true,

@@ -175,6 +175,8 @@ package struct HeapOracle: Sendable {
   package private(set) var held: MallocInfo.Amount?
   /// The words that overwrite the heap in `damaged`, in their order.
   package private(set) var damage: [RemoteAddress] = []
+  /// The thread pointers of the living threads by their ids, where the program prints them: on aarch64.
+  package private(set) var threadPointers: [Int32: RemoteAddress] = [:]
   /// The other lines, by their first word: for instance `child` and a process id.
   package private(set) var facts: [String: [String]] = [:]
 
@@ -210,6 +212,10 @@ package struct HeapOracle: Sendable {
       guard words.count == 3, let count = UInt64(words[1]), let bytes = UInt64(words[2])
       else { throw .malformed(what: "the blocks held", text: line) }
       held = MallocInfo.Amount(count: count, bytes: bytes)
+    case "thread":
+      guard words.count == 3, let tid = Int32(words[1]), let pointer = Self.address(words[2])
+      else { throw .malformed(what: "a thread", text: line) }
+      threadPointers[tid] = pointer
     case "damaged":
       guard words.count == 3, let address = Self.address(words[1])
       else { throw .malformed(what: "a damaged word", text: line) }

@@ -126,11 +126,12 @@ extension SyntheticBuilder {
         memory.store(
           words: (0..<64).map { _ in random.chance(50) ? 0 : end - 64 }, at: end - 0x1800)
       }
-      threads.append(
-        ThreadState(
-          tid: 4000 + Int32(index), threadPointer: RemoteAddress(threadPointer),
-          programCounter: RemoteAddress(library.textAddress + 0x4000 + random.below(0x400)),
-          stackPointer: RemoteAddress(threadPointer - 0x1000)))
+      var state = ThreadState(
+        tid: 4000 + Int32(index), threadPointer: RemoteAddress(threadPointer),
+        programCounter: RemoteAddress(library.textAddress + 0x4000 + random.below(0x400)),
+        stackPointer: RemoteAddress(threadPointer - 0x1000))
+      state.machine = plan.machine
+      threads.append(state)
       let home = thread.keepsTcacheInMain ? 0 : thread.arena ?? 0
       if shape.tcache != .none, thread.hasTcache, plan.main != .unused {
         structuresToPlace[home].append(tcaches.count)

@@ -32,6 +32,25 @@ void oracle_prepare(void) {
   take_malloc_info();
 }
 
+// The figures as mallinfo2 gives them (glibc 2.33 on), and as mallinfo gave them before, in numbers
+// that wrap. Declared here, so that this file compiles with the headers of either time.
+struct figures {
+  size_t arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+struct small_figures {
+  unsigned arena, ordblks, smblks, hblks, hblkhd, usmblks, fsmblks, uordblks, fordblks, keepcost;
+};
+extern struct figures wide_mallinfo(void) __asm__("mallinfo2") __attribute__((weak));
+extern struct small_figures small_mallinfo(void) __asm__("mallinfo");
+
+static struct figures take_mallinfo(void) {
+  if (wide_mallinfo != NULL) return wide_mallinfo();
+  struct small_figures small = small_mallinfo();
+  return (struct figures){small.arena,   small.ordblks,  small.smblks,  small.hblks,
+                          small.hblkhd,  small.usmblks,  small.fsmblks, small.uordblks,
+                          small.fordblks, small.keepcost};
+}
+
 static void put_field(const char *name, size_t value) {
   put_text(" ");
   put_text(name);
@@ -41,7 +60,7 @@ static void put_field(const char *name, size_t value) {
 
 void oracle_print(bool with_blocks) {
   oracle_prepare();
-  struct mallinfo2 info = mallinfo2();
+  struct figures info = take_mallinfo();
   take_malloc_info();
 
   put_text("mallinfo2");

@@ -66,6 +66,15 @@ uint64_t now_ns(void);
 void start_thread(pthread_t *thread, void *(*body)(void *), void *argument);
 _Noreturn void fail(const char *what);
 
+// threads.c
+// A thread about to be started, and what it is to run.
+struct start;
+struct start *threads_begin(void *(*body)(void *), void *argument);
+void *threads_run(void *start);
+// Prints `thread TID POINTER` for each thread that lives, where a test cannot ask the kernel for the
+// pointer: on aarch64, since there the program may be run by an emulator.
+void threads_print(void);
+
 // heartbeat.c
 // Starts the thread that watches for gaps in its own running; see --heartbeat. Prints whether it
 // runs ahead of other programs' threads (`heartbeat real-time`) or not (`heartbeat normal`).
@@ -104,6 +113,7 @@ void build_blocked_brk(struct dice *dice);
 
 // arenas.c
 void scenario_threads(struct arguments arguments);
+void scenario_forked(struct arguments arguments);
 void scenario_two_heaps(struct arguments arguments);
 void scenario_everything(struct arguments arguments);
 void scenario_churn(struct arguments arguments);

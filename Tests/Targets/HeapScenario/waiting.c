@@ -17,7 +17,8 @@ void fail(const char *what) {
 }
 
 void start_thread(pthread_t *thread, void *(*body)(void *), void *argument) {
-  if (pthread_create(thread, NULL, body, argument) != 0) fail("pthread_create");
+  struct start *start = threads_begin(body, argument);
+  if (pthread_create(thread, NULL, threads_run, start) != 0) fail("pthread_create");
 }
 
 uint64_t now_ns(void) {
@@ -27,6 +28,7 @@ uint64_t now_ns(void) {
 }
 
 void announce_ready(void) {
+  threads_print();
   put_line("ready", (uint64_t)getpid());
   put_flush();
 }
