@@ -13,48 +13,29 @@ struct LayoutEvidenceTests {
 
   // MARK: Debian's glibcs
 
-  #if arch(x86_64)
-    private static let architecture = "amd64"
-  #else
-    private static let architecture = "arm64"
-  #endif
-
-  /// The fetched glibcs that can run programs made for this machine's.
-  private static let versions = ["2.36", "2.41", "2.43", "2.44"]
-  private static let present = versions.filter { access(directory($0) + "/loader", X_OK) == 0 }
-  private static let areRequired = getenv("CI").map { String(cString: $0) } == "true"
-
-  private static func directory(_ version: String) -> String {
-    let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-    return "/\(tests)/../.build/glibc/\(version)-\(architecture)"
-  }
+  private static let present = DebianGlibc.allCases.filter(\.isPresent)
 
   @Test(
     "the fetched glibcs are there",
     .enabled(
-      if: areRequired || present == versions, "Tests/fetch-glibc was not run, or not for all"))
+      if: DebianGlibc.isRequired || present == DebianGlibc.allCases,
+      "Tests/fetch-glibc was not run, or could not fetch all"))
   func fetched() {
-    #expect(Self.present == Self.versions)
+    #expect(Self.present == DebianGlibc.allCases)
   }
 
   @Test(
     "a process's malloc is confirmed by the debug files that --debuginfo names",
     arguments: present)
-  func confirmed(version: String) throws {
-    let directory = Self.directory(version)
-    let scenario = try BuildProduct.heapScenario.path()
-    let program = try TargetProgram(
-      ChildProcess.Launch(
-        directory + "/loader",
-        ["--library-path", directory + "/lib", scenario, "threads"]))
+  func confirmed(glibc: DebianGlibc) throws {
+    let program = try TargetProgram(try glibc.launch(scenario: "threads"))
     try program.waitReady()
-    let run = try ToolRun([
-      "\(program.pid)", "--json", "--debuginfo", directory + "/debug",
-    ])
+    let directory = glibc.debugFiles
+    let run = try ToolRun(["\(program.pid)", "--json", "--debuginfo", directory])
     #expect(run.exitCode == 0, "\(run.error)")
     let document = try HeapDocument(run.output)
-    #expect(document.target.glibc == version)
-    #expect(document.findings.allSatisfy { $0.kind == "in_transit" }, "\(document.findings)")
+    #expect(document.target.glibc == glibc.version)
+    #expect(document.findings.isEmpty, "\(document.findings)")
     let evidence = document.target.evidence
     for what in Self.doubled {
       let item = try #require(evidence.first { $0.what == what }, "\(what)")
@@ -64,17 +45,17 @@ struct LayoutEvidenceTests {
         "\(what): \(item)")
     }
     let file = try #require(evidence.first { $0.what == "debug file" })
-    #expect(file.value.hasPrefix(directory + "/debug/.build-id/"))
+    #expect(file.value.hasPrefix(directory + "/.build-id/"))
     #expect(file.decidedBy.hasPrefix("build id "))
 
-    let text = try ToolRun(["\(program.pid)", "-v", "--debuginfo", directory + "/debug"]).output
+    let text = try ToolRun(["\(program.pid)", "-v", "--debuginfo", directory]).output
     let words = text.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
     #expect(words.contains("evidence for the layout of"))
     #expect(words.contains("confirmed by debug information of malloc_state"))
     #expect(words.contains("confirmed by symbol tcache"))
     let arenas = try ToolRun(["arenas", "\(program.pid)", "-v"]).output
     #expect(arenas.contains("evidence for the layout of"))
-    let plain = try ToolRun(["\(program.pid)", "--debuginfo", directory + "/debug"]).output
+    let plain = try ToolRun(["\(program.pid)", "--debuginfo", directory]).output
     #expect(!plain.contains("evidence for the layout of"))
   }
 

@@ -206,7 +206,7 @@ struct DebugFileTests {
 
   @Test(
     "structures that dwz has moved to a file that several share are found there",
-    .enabled(if: FetchedLibrary.areRequired || isInstalled("dwz"), "dwz is not installed"))
+    .enabled(if: DebianGlibc.isRequired || isInstalled("dwz"), "dwz is not installed"))
   func shared() throws {
     let files = try Files()
     let other = try Files("-Wl,-soname,other")
