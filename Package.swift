@@ -34,7 +34,7 @@ let package = Package(
     // The tool, in the order of its data flow.
     .target(name: "CPtrace", path: "CPtrace"),
     .systemLibrary(
-      name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libelf",
+      name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libdw",
       providers: [.apt(["libelf-dev", "libdw-dev"])]),
     .target(name: "HeapModel", swiftSettings: parsing),
     .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing),
@@ -45,7 +45,7 @@ let package = Package(
       name: "StopControl", dependencies: ["HeapModel", "LinuxTarget", "CPtrace"],
       swiftSettings: parsing),
     .target(
-      name: "Symbols", dependencies: ["HeapModel", "LinuxTarget", "CElfutils"],
+      name: "Symbols", dependencies: ["HeapModel", "LinuxTarget", "CElfutils", "CPtrace"],
       swiftSettings: parsing),
     .target(
       name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
@@ -88,7 +88,8 @@ let package = Package(
       ],
       swiftSettings: house),
     .testTarget(
-      name: "SymbolsTests", dependencies: ["Symbols", "LinuxTarget", "HeapModel", "TestKit"],
+      name: "SymbolsTests",
+      dependencies: ["Symbols", "GlibcHeap", "LinuxTarget", "HeapModel", "TestKit"],
       swiftSettings: house),
     .testTarget(
       name: "GlibcHeapTests",

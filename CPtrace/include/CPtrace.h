@@ -143,6 +143,7 @@ int cpt_processor_count(void);
 void cpt_pause(int64_t nanoseconds);
 
 #include "CPtraceCalls.h"
+#include "CPtraceFiles.h"
 #include "CPtraceTerminal.h"
 
 #endif

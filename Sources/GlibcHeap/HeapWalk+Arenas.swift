@@ -434,4 +434,13 @@ extension HeapWalk {
     let distance = Int(arena.address.bits & 0xfff)
     return distance == 32 || distance == 48 ? distance : instance.heapInfoLayout.byteCount
   }
+
+  /// What memory told of the layout, `arenas` included.
+  func readings(_ arenas: [Arena]) -> MallocReadings {
+    var readings = readings
+    readings.masksLinks = isLinkingDecided ? linking == .masked : nil
+    let distances = Set(arenas.dropFirst().map { Int($0.address.bits & 0xfff) })
+    if distances.count == 1 { readings.heapInfoByteCount = distances.first }
+    return readings
+  }
 }

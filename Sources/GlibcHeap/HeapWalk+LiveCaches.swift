@@ -12,6 +12,11 @@ extension HeapWalk {
   /// the program and stays in use. Where cached chunks have a key, the walk has told them by that.
   mutating func findThreadCaches(for collected: inout CollectedHeap) throws(ReadFault) {
     let caches = try watchedCaches()
+    if let layout = caches.first?.layout {
+      readings.cache = MallocReadings.Cache(
+        byteCount: layout.byteCount, chunkSize: layout.chunkSize, offset: nil,
+        threads: caches.count)
+    }
     var entries = caches.map { (chunk: $0.address &- 16, kind: Marks.Kind.structure) }
     if hints.tcacheKey == 0 {
       try decideLinking(

@@ -244,16 +244,16 @@ extension HeapWalk {
         address = header.address &+ page
         // The first chunk of a segment: its flags say that nothing before it is free.
         guard header.field & 15 == 1, header.field >= 33,
-          let end = try endOfMainSegment(from: header.address),
-          try !isOtherSegment(from: header.address, to: end)
+          let end = try endOfMainSegment(from: header.address)
         else {
           if trialMetSwapped { log.noteSwapped(.arena(copies.firstArena)) }
           trialMetSwapped = false
           continue
         }
+        address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
+        if try isOtherSegment(from: header.address, to: end) { continue }
         found.append(AddressRange(RemoteAddress(header.address), RemoteAddress(end)))
         missing &-= min(missing, end &- header.address)
-        address = max(address, (end &+ (page &- 1)) & ~(page &- 1))
       }
     }
     if pages.swappedPages > 0 { log.noteSwapped(.arena(copies.firstArena)) }

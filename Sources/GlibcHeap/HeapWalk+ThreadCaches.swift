@@ -127,6 +127,11 @@ extension HeapWalk {
     for candidate in candidates where candidate.word == word {
       caches[candidate.thread] = candidate.cache
     }
+    if let cache = caches.values.first {
+      readings.cache = MallocReadings.Cache(
+        byteCount: cache.layout.byteCount, chunkSize: cache.layout.chunkSize,
+        offset: UInt64(word) * 8, threads: caches.count)
+    }
     for thread in threads.indices where caches[thread] == nil {
       let value = blocks[thread, word]
       if let value, value == 0 || instance.imageRange.contains(RemoteAddress(value)) { continue }

@@ -124,6 +124,8 @@ package struct HeapWalk: ~Copyable {
   var marks: Marks
   var linking = ListLinking.masked
   var isLinkingDecided = false
+  /// What else memory told of the layout.
+  var readings = MallocReadings()
   /// The reservations and segments that chunks of arenas lie in.
   var arenaMemory: [AddressRange] = []
   /// What thread arenas have reserved for their heaps.
@@ -264,10 +266,10 @@ package struct HeapWalk: ~Copyable {
     }
     if includesMmapped { try addMmapped(to: &collected) }
     collected.arenaEnd = copies.firstArena + arenas.count
-    let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
-    collected.partial.mallocs = isWanted ? [summary(arenaEnd: collected.arenaEnd)] : []
     collected.sizes = sizes
     if isWithoutRegisters { try findThreadCaches(for: &collected) }
+    let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
+    collected.partial.mallocs = isWanted ? [summary(of: arenas)] : []
     reportProgress()
     collected.log = log
     collected.chunks = scan.chunks
@@ -298,13 +300,14 @@ package struct HeapWalk: ~Copyable {
     }
   }
 
-  private func summary(arenaEnd: Int) -> MallocSummary {
+  private func summary(of arenas: [Arena]) -> MallocSummary {
     var summary = MallocSummary(
       index: copies.index, copies: copies.others.count + 1, path: instance.path,
       glibcVersion: instance.glibcVersion,
       arenaLayout: instance.arenaLayout.name, mainArena: instance.mainArena,
-      arenas: copies.firstArena..<arenaEnd,
-      mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes))
+      arenas: copies.firstArena..<copies.firstArena + arenas.count,
+      mmapped: Tally(count: parameters.mmapCount, bytes: parameters.mmappedBytes),
+      readings: readings(arenas))
     summary.machine = instance.machine
     return summary
   }

@@ -26,6 +26,11 @@ package struct MallocInstance: Sendable {
   package var threadBlock: ThreadBlock?
   /// Where malloc's code is, as far as the file's exports tell.
   package var code: AddressRange?
+  /// What is added to the file's virtual addresses to get the target's addresses.
+  package var loadBias: UInt64 = 0
+  /// The file with symbols that decided where `main_arena` and `mp_` are and how they are laid out,
+  /// nil if the library itself did.
+  package var decidingSymbols: String?
 
   /// The exports from which `code` is told: malloc's code is one object file, of which these are the
   /// ends but for static functions before the first and the length of the last.
@@ -53,45 +58,78 @@ package struct MallocInstance: Sendable {
   /// `main_arena` is told by its `next` field, which initially points to the arena itself: in the
   /// file, a relative relocation (or, in a static executable, a word in place) that points a fixed
   /// distance back. `mp_` is told by its initial contents. Either has exactly one hit in every build
-  /// that was tried.
+  /// that was tried. Where there is none, or more than one, symbols with the layouts of structures
+  /// decide, if `symbols` has any for the image.
   ///
   /// - Throws: `HeapError.noArena` if no image has one, and the other cases if none can be told exactly.
-  package static func find(in images: [LoadedImage]) throws(HeapError) -> [MallocInstance] {
+  package static func find(
+    in images: [LoadedImage], symbols: (LoadedImage) -> MallocSymbols? = { _ in nil }
+  ) throws(HeapError) -> [MallocInstance] {
     var found: [MallocInstance] = []
     var failure: HeapError?
+    var traces: [(image: LoadedImage, misfit: LayoutMisfit)] = []
     for loaded in images {
       do throws(HeapError) {
-        guard let instance = try instance(in: loaded),
-          !found.contains(where: { $0.mainArena == instance.mainArena })
-        else { continue }
-        found.append(instance)
+        if let instance = try instance(in: loaded, symbols) {
+          // Its file may seem to be there more than once.
+          if !found.contains(where: { $0.mainArena == instance.mainArena }) {
+            found.append(instance)
+          }
+        } else if let trace = ArenaCandidate.trace(in: loaded) {
+          traces.append((loaded, trace))
+        }
       } catch {
         failure = failure ?? error
       }
     }
-    if found.isEmpty { throw failure ?? .noArena(paths: images.map(\.path)) }
-    return found
+    guard found.isEmpty else { return found }
+    if let failure { throw failure }
+    for trace in traces { try refuse(trace.misfit, symbols(trace.image)) }
+    throw .noArena(paths: images.map(\.path), traces: traces.map(\.misfit))
   }
 
-  private static func instance(in loaded: LoadedImage) throws(HeapError) -> MallocInstance? {
+  private static func instance(
+    in loaded: LoadedImage, _ symbols: (LoadedImage) -> MallocSymbols?
+  ) throws(HeapError) -> MallocInstance? {
     let candidates = ArenaCandidate.all(in: loaded.image)
     guard let arena = candidates.first else { return nil }
     guard candidates.count == 1 else {
-      throw .ambiguousArena(path: loaded.path, count: candidates.count)
+      var misfit = LayoutMisfit(loaded)
+      misfit.arenas = candidates.map(\.trace)
+      if let decided = try instance(in: loaded, deciding: symbols(loaded), misfit) {
+        return decided
+      }
+      throw .ambiguousArena(misfit)
     }
     guard let (parameters, layout) = initialParameters(in: loaded.image, near: arena.address) else {
-      throw .unknownParameters(path: loaded.path, layout: arena.layout.name)
+      var misfit = LayoutMisfit(loaded)
+      misfit.arenas = [arena.trace]
+      misfit.parameters = parametersTraces(in: loaded.image)
+      if let decided = try instance(in: loaded, deciding: symbols(loaded), misfit) {
+        return decided
+      }
+      throw .unknownParameters(misfit)
     }
-    return MallocInstance(
-      path: loaded.path, machine: loaded.image.machine,
-      glibcVersion: loaded.image.glibcBanner,
-      imageRange: loaded.range,
-      arenaLayout: arena.layout,
-      mainArena: loaded.address(of: arena.address),
-      parametersLayout: layout,
-      parameters: loaded.address(of: parameters),
-      heapInfoLayout: HeapInfoLayout(byteCount: layout.hugePageSize == nil ? 32 : 48),
-      threadBlock: threadBlock(of: loaded), code: code(of: loaded))
+    return MallocInstance(loaded, arena.address, arena.layout, parameters, layout)
+  }
+
+  /// Makes the instance in `loaded` whose `main_arena` and `mp_` are at these virtual addresses.
+  init(
+    _ loaded: LoadedImage, _ arena: UInt64, _ arenaLayout: ArenaLayout, _ parameters: UInt64,
+    _ layout: ParametersLayout
+  ) {
+    path = loaded.path
+    machine = loaded.image.machine
+    glibcVersion = loaded.image.glibcBanner
+    imageRange = loaded.range
+    self.arenaLayout = arenaLayout
+    mainArena = loaded.address(of: arena)
+    parametersLayout = layout
+    self.parameters = loaded.address(of: parameters)
+    heapInfoLayout = HeapInfoLayout(byteCount: layout.hugePageSize == nil ? 32 : 48)
+    threadBlock = Self.threadBlock(of: loaded)
+    code = Self.code(of: loaded)
+    loadBias = loaded.loadBias
   }
 
   /// The address and shape of the initial `mp_`; of several, the one nearest to the arena.
@@ -111,6 +149,27 @@ package struct MallocInstance: Sendable {
       }
     }
     return best
+  }
+
+  /// The places that begin with two of the parameters' initial words.
+  private static func parametersTraces(in image: ELFImage) -> [LayoutMisfit.ParametersTrace] {
+    var traces: [LayoutMisfit.ParametersTrace] = []
+    for piece in image.initialBytes {
+      let bytes = CopiedBytes(piece.bytes)
+      for offset in stride(from: 0, to: piece.bytes.count, by: 8)
+      where bytes.word(at: offset) == ParametersLayout.initialWords[0]
+        && bytes.word(at: offset + 8) == ParametersLayout.initialWords[1]
+        && (traces.last?.address).map({ piece.virtualAddress &+ UInt64(offset) > $0 &+ 8 }) ?? true
+      {
+        let words = (0..<LayoutMisfit.ParametersTrace.wordCount).compactMap {
+          bytes.word(at: offset + 8 * $0)
+        }
+        traces.append(.init(address: piece.virtualAddress &+ UInt64(offset), words: words))
+        // Other tables may begin so, too; a libc has no more than a few.
+        if traces.count == 8 { return traces }
+      }
+    }
+    return traces
   }
 
   private static func parametersLayout(
@@ -166,62 +225,6 @@ package struct MallocInstance: Sendable {
       return overflow ? 0 : 0 &- (padded / alignment * alignment)
     case .arm64:
       return max(16, alignment)
-    }
-  }
-}
-
-/// A place in a file that looks like the initial `main_arena`.
-private struct ArenaCandidate {
-  /// Its ELF virtual address.
-  var address: UInt64
-  /// Its layout.
-  var layout: ArenaLayout
-
-  static func all(in image: ELFImage) -> [ArenaCandidate] {
-    var candidates: [ArenaCandidate] = []
-    var seen: Set<UInt64> = []
-    func add(place: UInt64, target: UInt64) {
-      guard let layout = layout(place: place, target: target, in: image),
-        seen.insert(target).inserted
-      else { return }
-      candidates.append(ArenaCandidate(address: target, layout: layout))
-    }
-    for relocation in image.relativeRelocations {
-      add(place: relocation.place, target: relocation.target)
-    }
-    if candidates.isEmpty, image.isPositionDependent {
-      for piece in image.initialBytes {
-        let bytes = CopiedBytes(piece.bytes)
-        for offset in stride(from: 0, through: piece.bytes.count - 8, by: 8) {
-          guard let word = bytes.word(at: offset), word != 0 else { continue }
-          add(place: piece.virtualAddress &+ UInt64(offset), target: word)
-        }
-      }
-    }
-    return candidates
-  }
-
-  /// The layout of an arena at `target` whose `next` field is at `place`, if the file's bytes there
-  /// are those of an arena that was never used: zeros but for `next` and `attached_threads`.
-  private static func layout(place: UInt64, target: UInt64, in image: ELFImage) -> ArenaLayout? {
-    let (distance, underflow) = place.subtractingReportingOverflow(target)
-    guard !underflow, target % 8 == 0 else { return nil }
-    let choices = [ArenaLayout.d, .c, .b, .a].filter { UInt64($0.next) == distance }
-    guard let largest = choices.first,
-      let piece = image.initialBytes.first(where: { piece in
-        piece.virtualAddress <= target
-          && target - piece.virtualAddress <= UInt64(piece.bytes.count)
-      })
-    else { return nil }
-    let start = Int(target - piece.virtualAddress)
-    let bytes = CopiedBytes(piece.bytes)
-    for offset in stride(from: 0, to: largest.next, by: 8)
-    where (bytes.word(at: start + offset) ?? 0) != 0 {
-      return nil
-    }
-    return choices.first { layout in
-      guard let threads = layout.attachedThreads else { return true }
-      return bytes.word(at: start + threads) == 1
     }
   }
 }

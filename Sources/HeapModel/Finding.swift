@@ -30,6 +30,8 @@ package struct Finding: Hashable, Sendable {
     case allocator = "allocator"
     /// Something about the clone whose memory was read that could not be had as it should be.
     case clone = "clone"
+    /// Symbols or debug information that do not agree with how the heap was read.
+    case layoutDisagreement = "layout_disagreement"
   }
 
   /// Which rule it is about.
@@ -55,7 +57,7 @@ package struct Finding: Hashable, Sendable {
     case .chainBreak, .listDamage, .unreadable, .swapped, .arenaDamage, .threadUnknown,
       .threadNotStopped, .mmapMismatch, .limitReached:
       true
-    case .inTransit, .moved, .allocator, .clone:
+    case .inTransit, .moved, .allocator, .clone, .layoutDisagreement:
       false
     }
   }

@@ -32,11 +32,14 @@ package struct TargetFacts: Hashable, Sendable {
   package var arenaLayout: String
   /// Its container, if it runs in one.
   package var container: ContainerIdentity?
+  /// What was decided about its mallocs, and by which evidence.
+  package var evidence: [LayoutEvidence]
 
   /// Makes the facts.
   package init(
     pid: Int32, namespacedPid: Int32, command: String, executable: String, threads: Int,
-    glibcVersion: String?, arenaLayout: String, container: ContainerIdentity?
+    glibcVersion: String?, arenaLayout: String, container: ContainerIdentity?,
+    evidence: [LayoutEvidence] = []
   ) {
     self.pid = pid
     self.namespacedPid = namespacedPid
@@ -46,6 +49,7 @@ package struct TargetFacts: Hashable, Sendable {
     self.glibcVersion = glibcVersion
     self.arenaLayout = arenaLayout
     self.container = container
+    self.evidence = evidence
   }
 }
 

@@ -24,11 +24,14 @@ package struct MallocSummary: Hashable, Sendable {
   /// Its mmapped chunks by its own count (`n_mmaps`, `mmapped_mem`): by their looks, those of several
   /// copies cannot be told apart.
   package var mmapped: Tally
+  /// What its memory tells of its layout.
+  package var readings: MallocReadings
 
   /// Makes a summary.
   package init(
     index: Int, copies: Int, path: String, glibcVersion: String?, arenaLayout: String,
-    mainArena: RemoteAddress, arenas: Range<Int>, mmapped: Tally
+    mainArena: RemoteAddress, arenas: Range<Int>, mmapped: Tally,
+    readings: MallocReadings = MallocReadings()
   ) {
     self.index = index
     self.copies = copies
@@ -38,6 +41,7 @@ package struct MallocSummary: Hashable, Sendable {
     self.mainArena = mainArena
     self.arenas = arenas
     self.mmapped = mmapped
+    self.readings = readings
   }
 }
 

@@ -76,11 +76,27 @@ extension JSONWriter {
       json.string("allocator", "glibc")
       json.string("glibc", target.glibcVersion)
       json.string("arena_layout", target.arenaLayout)
-      guard let container = target.container else { return json.null("container") }
-      json.object("container") { json in
-        json.string("id", container.id)
-        json.string("pod_uid", container.podUID)
-        json.number("namespaced_pid", Int(target.namespacedPid))
+      if let container = target.container {
+        json.object("container") { json in
+          json.string("id", container.id)
+          json.string("pod_uid", container.podUID)
+          json.number("namespaced_pid", Int(target.namespacedPid))
+        }
+      } else {
+        json.null("container")
+      }
+      json.array("evidence") { json in
+        for evidence in target.evidence {
+          json.object { json in
+            json.string("file", evidence.file)
+            json.string("what", evidence.what)
+            json.string("value", evidence.value)
+            json.string("decided_by", evidence.decidedBy)
+            json.array("confirmed_by") { json in
+              for witness in evidence.confirmedBy { json.string(nil, witness) }
+            }
+          }
+        }
       }
     }
   }

@@ -28,6 +28,7 @@ package enum TextArenas {
         "free and cached bytes that a live chunk on their page keeps resident")
     }
     page.addFindings(report.snapshot)
+    page.addEvidence(report.target)
     try page.write(to: &sink)
   }
 

@@ -74,6 +74,7 @@ extension TextPage {
     case .limitReached: "limit reached"
     case .allocator: "allocator"
     case .clone: "clone"
+    case .layoutDisagreement: "symbols that disagree"
     }
   }
 }

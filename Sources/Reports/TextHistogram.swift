@@ -23,6 +23,7 @@ package enum TextHistogram {
     page.line()
     addSizes(report.snapshot, to: &page)
     page.addFindings(report.snapshot)
+    page.addEvidence(report.target)
     try page.write(to: &sink)
   }
 

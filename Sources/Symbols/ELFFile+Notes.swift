@@ -23,31 +23,32 @@ extension ELFFile {
         let bytes = try? handle.bytes(at: range)
       else { continue }
       let alignment = header.alignment == 8 ? 8 : 4
-      if let found = Self.note(owner, wanted, in: bytes, alignment: alignment) { return found }
+      if let found = bytes.note(named: owner, type: wanted, alignment: alignment) { return found }
     }
     return nil
   }
+}
 
-  private static func note(
-    _ owner: String, _ wanted: UInt32, in bytes: FileBytes, alignment: Int
-  ) -> [UInt8]? {
+extension FileBytes {
+  /// The description of the first note with this owner and type in bytes that are notes.
+  func note(named owner: String, type wanted: UInt32, alignment: Int) -> [UInt8]? {
     var start = 0
-    while let nameSize = bytes.load(UInt32.self, at: start),
-      let size = bytes.load(UInt32.self, at: start + 4),
-      let type = bytes.load(UInt32.self, at: start + 8)
+    while let nameSize = load(UInt32.self, at: start),
+      let size = load(UInt32.self, at: start + 4),
+      let type = load(UInt32.self, at: start + 8)
     {
       // 32-bit sizes added to an offset within 64 KiB stay far below Int's limit.
       let nameStart = start + 12
-      let descriptionStart = roundedUp(nameStart + Int(nameSize), alignment)
+      let descriptionStart = Self.roundedUp(nameStart + Int(nameSize), alignment)
       let end = descriptionStart + Int(size)
-      guard end <= bytes.count else { return nil }
+      guard end <= count else { return nil }
       if type == wanted,
-        bytes.bytes[nameStart..<nameStart + Int(nameSize)].elementsEqual(owner.utf8 + [0])
-          || bytes.bytes[nameStart..<nameStart + Int(nameSize)].elementsEqual(owner.utf8 + [0, 0])
+        bytes[nameStart..<nameStart + Int(nameSize)].elementsEqual(owner.utf8 + [0])
+          || bytes[nameStart..<nameStart + Int(nameSize)].elementsEqual(owner.utf8 + [0, 0])
       {
-        return Array(bytes.bytes[descriptionStart..<end])
+        return Array(bytes[descriptionStart..<end])
       }
-      start = roundedUp(end, alignment)
+      start = Self.roundedUp(end, alignment)
     }
     return nil
   }

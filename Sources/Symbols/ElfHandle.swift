@@ -15,7 +15,7 @@ import LinuxTarget
   /// The most program headers that are read; linkers make about 15.
   static let programHeaderLimit = 256
 
-  private let elf: OpaquePointer
+  let elf: OpaquePointer
   let descriptor: OwnedDescriptor
   let path: String
   let fileSize: UInt64
@@ -143,7 +143,8 @@ import LinuxTarget
       bytes: [UInt8](UnsafeRawBufferPointer(start: start, count: count)))
   }
 
-  private static func lastError() -> String {
+  /// What libelf says of its last failure.
+  static func lastError() -> String {
     guard let message = unsafe elf_errmsg(-1) else { return "no reason given" }
     return unsafe String(cString: message)
   }

@@ -14,6 +14,26 @@ package enum SymbolError: Error, Hashable, Sendable {
   case cannotRead(path: String, offset: UInt64, byteCount: UInt64, reason: String)
   /// The file was read, but not where the target has loaded it: no mapping matches its segments.
   case noLoadBias(path: String)
+  /// A debug file that belongs to another build of the library than the one that is mapped.
+  case otherBuild(path: String, buildID: [UInt8])
+  /// A debug file names none of malloc's variables.
+  case noSymbols(path: String)
+  /// What a debug file says of malloc's structures could not be read.
+  case noTypes(path: String, reason: NoTypes)
+
+  /// Why no types could be read.
+  package enum NoTypes: Hashable, Sendable {
+    /// libdw finds none, for the reason that it states.
+    case unreadable(String)
+    /// It would be larger than what is read, in bytes.
+    case tooLarge(UInt64)
+    /// No unit of it is that of malloc.
+    case noUnit
+    /// malloc's unit has none of the structures that are looked for.
+    case noStructure
+    /// They may be in another file, which was not found.
+    case inMissingFile(String)
+  }
 
   /// A property of an ELF file that is not read here.
   package enum Unsupported: Hashable, Sendable {
@@ -86,6 +106,13 @@ extension SymbolError: CustomStringConvertible {
       return "\(path) contradicts itself: \(part.rawValue) state 0x\(String(value, radix: 16))"
     case .cannotRead(let path, let offset, let byteCount, let reason):
       return "cannot read \(byteCount) bytes at offset \(offset) of \(path): \(reason)"
+    case .otherBuild(let path, let buildID):
+      return "\(path) belongs to another build: its build id is "
+        + (buildID.isEmpty ? "missing" : BuildID.text(buildID))
+    case .noSymbols(let path):
+      return "\(path) names none of malloc's variables"
+    case .noTypes(let path, let reason):
+      return "\(path) has no debug information about malloc that could be read: \(reason.text)"
     case .noLoadBias(let path):
       return "no mapping of \(path) begins where one of the file's segments does"
     }
@@ -99,6 +126,18 @@ extension SymbolError.Unsupported {
     case .byteOrder(let value): "byte order \(value)"
     case .machine(let value): "machine \(value)"
     case .type(let value): "type \(value)"
+    }
+  }
+}
+
+extension SymbolError.NoTypes {
+  fileprivate var text: String {
+    switch self {
+    case .unreadable(let reason): reason
+    case .tooLarge(let byteCount): "it takes \(byteCount) bytes"
+    case .noUnit: "no unit of it is malloc's"
+    case .noStructure: "malloc's structures are not in it"
+    case .inMissingFile(let name): "it refers to \(name), which was not found"
     }
   }
 }

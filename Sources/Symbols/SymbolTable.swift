@@ -11,18 +11,22 @@ struct Symbol: Hashable {
   var type: UInt8
   var section: UInt16
   var value: UInt64
+  /// How many bytes it names.
+  var size: UInt64
 
   /// Reads the entry at byte `offset`; nil if it does not lie inside.
   init?(_ bytes: FileBytes, at offset: Int) {
     guard let nameOffset = bytes.load(UInt32.self, at: offset),
       let info = bytes.load(UInt8.self, at: offset + 4),
       let section = bytes.load(UInt16.self, at: offset + 6),
-      let value = bytes.load(UInt64.self, at: offset + 8)
+      let value = bytes.load(UInt64.self, at: offset + 8),
+      let size = bytes.load(UInt64.self, at: offset + 16)
     else { return nil }
     self.nameOffset = nameOffset
     self.type = info & 15
     self.section = section
     self.value = value
+    self.size = size
   }
 
   /// Whether the file itself holds what the symbol names.

@@ -56,7 +56,7 @@ private func captureWhileItLives(
   options.tagsMemory = process.isToldToTagMemory
   // The few pages without which nothing can be told are brought back now, and none in the stop.
   reader.readsSwapped = true
-  let target = try MallocTarget(process, mappings: mappings, reader: reader)
+  let target = try MallocTarget(process, mappings: mappings, reader: reader, request)
   try readFailure(process) { () throws(ReadFault) in
     for instance in target.instances {
       try HeapWalk.bringBackStructures(
@@ -89,7 +89,9 @@ private func captureWhileItLives(
     }
   }
   var facts = captured.facts
-  let snapshot = snapshot(of: &captured, target)
+  var snapshot = snapshot(of: &captured, target)
+  let seen = target.witnesses.compared(with: snapshot)
+  snapshot.findings += seen.findings
   facts.resynchronisations = snapshot.resynchronisations
   facts.elapsed = clock.now - start
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
@@ -108,7 +110,8 @@ private func captureWhileItLives(
       executable: process.executable + (process.isExecutableDeleted ? " (deleted)" : ""),
       threads: captured.threadCount,
       glibcVersion: target.first.glibcVersion,
-      arenaLayout: target.first.arenaLayout.name, container: process.container),
+      arenaLayout: target.first.arenaLayout.name, container: process.container,
+      evidence: seen.evidence),
     capture: facts, snapshot: snapshot, residency: residency,
     mappedDataBytes: mappings.reduce(0) {
       $0 &+ ($1.isPrivateAnonymousData ? $1.range.byteCount : 0)

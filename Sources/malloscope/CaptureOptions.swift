@@ -28,6 +28,15 @@ struct CaptureWayOptions: ParsableArguments {
     help: "Do not stop the target: short for --capture live. Works beside another debugger.")
   var isLive = false
 
+  @Option(
+    help: ArgumentHelp(
+      """
+      A directory with debug files, such as /usr/lib/debug of the target's image. What they say of \
+      malloc is compared with what is found without them; -v shows it. A file counts only if its build \
+      id is that of the target's library.
+      """, valueName: "dir"))
+  var debuginfo: String?
+
   /// The mode that holds.
   var mode: CaptureMode { isLive ? .live : capture ?? .auto }
 
@@ -86,6 +95,8 @@ extension CaptureRequest {
     }
     if let malloc = show.malloc { scope = .malloc(malloc) }
     isQuiet = show.quiet
+    debugDirectory = way.debuginfo
+    wantsTypes = show.verbose || way.debuginfo != nil
     mode = way.mode
     if let milliseconds = way.maxPause {
       longestPause = .nanoseconds(Int64(milliseconds * 1_000_000))

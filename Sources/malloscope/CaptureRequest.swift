@@ -28,6 +28,11 @@ struct CaptureRequest {
   var wantsResidency = false
   /// Whether notes go to standard error.
   var isQuiet = false
+  /// Where files with symbols are looked for first.
+  var debugDirectory: String?
+  /// Whether the layouts of structures are read from debug information, too, which takes a libc's some
+  /// 25 ms; else only its symbols are, which takes one.
+  var wantsTypes = false
   /// How the target is to be treated.
   var mode = CaptureMode.auto
   /// How long one stop may last, unless it is to be one however long.

@@ -93,29 +93,6 @@ extension Failure {
         fact: "cannot read the memory of process \(pid) at \(address): it is not mapped")
     }
   }
-
-  init(_ error: HeapError, pid: Int32) {
-    switch error {
-    case .noArena(let paths):
-      self.init(
-        code: .unsupported,
-        fact: "found no glibc malloc in process \(pid): no main_arena in "
-          + (paths.isEmpty ? "any mapped file" : paths.joined(separator: ", ")),
-        hints: ["malloscope reads the heaps of glibc 2.17 to 2.44; report this if it is one"],
-        isTransient: true)
-    case .ambiguousArena(let path, let count):
-      self.init(
-        code: .unsupported,
-        fact: "cannot tell main_arena in \(path): \(count) places look like it, one was expected",
-        hints: ["report this with the file's build id: readelf -n \(path)"])
-    case .unknownParameters(let path, let layout):
-      self.init(
-        code: .unsupported,
-        fact: "cannot read the malloc of \(path): arenas are of layout \(layout), but its "
-          + "parameters have an unknown shape",
-        hints: ["report this with the file's build id: readelf -n \(path)"])
-    }
-  }
 }
 
 /// Lines for the user beside the data.

@@ -12,6 +12,8 @@ struct MallocTarget {
   var instances: [MallocInstance]
   /// What has to be said about them.
   var findings: [Finding] = []
+  /// What symbols say of them.
+  let witnesses: MallocWitnesses
   /// The mappings that hold their main arenas.
   private var mappings: [MemoryMapping?]
 
@@ -31,15 +33,18 @@ struct MallocTarget {
   ///
   /// - Throws: a failure that names the allocator if it is another one, or what could not be read.
   init(
-    _ process: LinuxProcess, mappings: [MemoryMapping], reader: LiveMemoryReader
+    _ process: LinuxProcess, mappings: [MemoryMapping], reader: LiveMemoryReader,
+    _ request: CaptureRequest
   ) throws(Failure) {
     let objects = TargetObjects(pid: process.pid, mappings: mappings)
     let allocator = objects.allocator()
     guard allocator.identity.mayUseGlibcHeap else {
       throw Failure(allocator, process: process)
     }
-    let all = try Self.instances(
-      objects.loadedImages(exports: MallocInstance.exportsOfInterest), process)
+    let loaded = objects.loadedImages(exports: MallocInstance.exportsOfInterest)
+    let search = DebugFileSearch(
+      pid: process.pid, objects: objects, directory: request.debugDirectory)
+    let all = try Self.instances(loaded, process, search)
     instances = []
     do throws(ReadFault) {
       for instance in all where try HeapWalk.hasMemory(instance, reader: reader) {
@@ -52,6 +57,8 @@ struct MallocTarget {
     self.mappings = instances.map { instance in
       mappings.first { $0.range.contains(instance.mainArena) }
     }
+    witnesses = try MallocWitnesses(of: instances, loaded.images, search, request, process)
+    findings += witnesses.findings
     switch allocator.identity {
     case .glibc, .glibcDebug, .staticGlibc: return
     default: break
@@ -65,10 +72,12 @@ struct MallocTarget {
 
   /// The copies of malloc in the files of a process; there is at least one.
   private static func instances(
-    _ loaded: LoadedImages, _ process: LinuxProcess
+    _ loaded: LoadedImages, _ process: LinuxProcess, _ search: DebugFileSearch
   ) throws(Failure) -> [MallocInstance] {
     do throws(HeapError) {
-      return try MallocInstance.find(in: loaded.images)
+      return try MallocInstance.find(in: loaded.images) { image in
+        search.symbols(of: image, wantsTypes: true).symbols
+      }
     } catch {
       if let failure = loaded.failures.first, loaded.images.isEmpty {
         throw Failure(failure, pid: process.pid)

@@ -60,9 +60,9 @@ extension SyntheticBuilder {
     structuresToPlace[0] = []
     for index in 0..<count {
       let isSmall = shape.hasSmallSegments && (index > 0 || usesBreak)
-      let length = isSmall ? pages(0x21000) : pages(0x10_0000)
+      let length = arenaPages(isSmall ? 0x21000 : 0x10_0000)
       let start = placeMapping(length)
-      memory.map(start, length, "rw-")
+      memory.map(start, length, "rw-", name: arenaMapping)
       if sbrkBase == 0 { sbrkBase = start }
       layOut(
         arena: 0, from: start, to: start + length,
@@ -86,10 +86,10 @@ extension SyntheticBuilder {
     arenas.append(arena)
     for index in 0..<count {
       let start = placeHeap()
-      let length = segmentLength()
-      let accessible = length + pages(random.chance(40) ? 0x1000 * (1 + random.below(8)) : 0)
-      memory.map(start, accessible, "rw-")
-      memory.map(start + accessible, Self.heapReservation - accessible, "---")
+      let length = arenaPages(segmentLength())
+      let accessible = length + arenaPages(random.chance(40) ? 0x1000 * (1 + random.below(8)) : 0)
+      memory.map(start, accessible, "rw-", name: arenaMapping)
+      memory.map(start + accessible, plan.heapMaximum - accessible, "---", name: arenaMapping)
       if accessible > length {
         fillForeign(AddressRange(RemoteAddress(start + length), byteCount: accessible - length))
       }
@@ -101,7 +101,7 @@ extension SyntheticBuilder {
         words: [
           arenas[place].address, arenas[place].heaps.last?.lowerBound.bits ?? 0, length,
           accessible,
-        ] + (shape.heapInfoSize == 48 ? [plan.pageSize, 0] : []), at: start)
+        ] + (shape.heapInfoSize == 48 ? [max(plan.pageSize, plan.hugePageSize), 0] : []), at: start)
       let first = start + (index == 0 ? shape.firstChunkOffset : shape.heapInfoSize)
       arenas[place].heaps.append(AddressRange(RemoteAddress(start), byteCount: length))
       arenas[place].summary.headerBytes += first - start

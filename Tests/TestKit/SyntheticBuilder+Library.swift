@@ -14,6 +14,9 @@ extension SyntheticBuilder {
     memory.store(
       words: [bytes, bytes + plan.pageSize * random.below(9)], at: base + fields.mmappedMem)
     memory.store(sbrkBase, at: base + fields.sbrkBase)
+    if plan.hugePageSize > 0, let place = fields.hugePageSize {
+      memory.store(plan.hugePageSize, at: base + place)
+    }
     if random.chance(30) {
       // The threshold grew when a mmapped chunk was freed.
       memory.store(words: [0x84000, 0x20000, 0x42000], at: base)

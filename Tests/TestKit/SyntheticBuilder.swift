@@ -35,17 +35,15 @@ struct SyntheticBuilder {
   /// Numbers of the 64 MiB places that thread heaps take, in the order in which they are taken.
   private var heapPlaces: [UInt64]
 
-  static let heapReservation: UInt64 = 0x400_0000
-
   init(_ plan: SyntheticPlan) {
     self.plan = plan
     shape = plan.shape
     var random = SyntheticRandom(seed: plan.seed)
-    let top: UInt64 = plan.machine == .amd64 ? 0x7f00_0000_0000 : 0xff00_0000_0000
-    let slide = random.below(0x100) * Self.heapReservation
+    let top = (plan.machine == .amd64 ? 0x7f00_0000_0000 : 0xff00_0000_0000) - plan.distance
+    let slide = random.below(0x100) * 0x400_0000
     library = SyntheticLibrary(plan: plan, mmapTop: top + slide, random: &random)
     mmapCursor = top + slide - 0x20_0000
-    heapPlaces = (1...64).map { (top + slide) - 0x4000_0000 - $0 * Self.heapReservation }
+    heapPlaces = (1...64).map { (top + slide) - 0x4000_0000 - $0 * plan.heapMaximum }
     heapPlaces.shuffle(using: &random)
     self.random = random
     structuresToPlace = Array(repeating: [], count: plan.threadArenas.count + 1)
@@ -80,6 +78,15 @@ extension SyntheticBuilder {
   func pages(_ byteCount: UInt64) -> UInt64 {
     (byteCount + plan.pageSize - 1) / plan.pageSize * plan.pageSize
   }
+
+  /// Rounds `byteCount` up to whole pages of the kind that arenas use.
+  func arenaPages(_ byteCount: UInt64) -> UInt64 {
+    let size = max(plan.pageSize, plan.hugePageSize)
+    return (byteCount + size - 1) / size * size
+  }
+
+  /// The name of mappings for arenas.
+  var arenaMapping: String { plan.hugePageSize > 0 ? "/anon_hugepage" : "" }
 
   /// A place for a new mapping, often directly below the one before it.
   mutating func placeMapping(_ byteCount: UInt64) -> UInt64 {

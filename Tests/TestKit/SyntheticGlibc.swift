@@ -176,6 +176,14 @@ extension GlibcShape {
     package var tcache: UInt64?
     /// The whole block.
     package var size: UInt64
+    /// `hp_pagesize`, nil where there is none.
+    package var hugePageSize: UInt64? {
+      switch mmapCount {
+      case 60: 48
+      case 68: 56
+      default: nil
+      }
+    }
   }
 }
 

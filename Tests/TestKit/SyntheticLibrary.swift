@@ -30,7 +30,8 @@ struct SyntheticLibrary {
 
   init(plan: SyntheticPlan, mmapTop: UInt64, random: inout SyntheticRandom) {
     self.plan = plan
-    let executables: UInt64 = plan.machine == .amd64 ? 0x5555_0000_0000 : 0xaaaa_0000_0000
+    let executables =
+      (plan.machine == .amd64 ? 0x5555_0000_0000 : 0xaaaa_0000_0000) + plan.distance
     executableBias = executables + random.below(0x1000) * Self.segmentSize
     origin = plan.linkage == .staticProgram ? 0x40_0000 : 0
     switch plan.linkage {
@@ -50,8 +51,10 @@ struct SyntheticLibrary {
     tcacheOffset = UInt64(places.0)
     threadArenaOffset = UInt64(places.1)
     let others: Int64 = plan.linkage == .sharedLibrary ? 16 * Int64(random.below(4)) : 0
+    // Each copy of libc in a process has a block of its own for each thread.
+    let copy = 0x200 * Int64(plan.distance >> 40)
     threadLocalDistance =
-      plan.machine == .amd64 ? -Int64(Self.threadLocalSize) - others : 16 + others
+      plan.machine == .amd64 ? -Int64(Self.threadLocalSize) - others - copy : 16 + others + copy
   }
 
   /// Where its code begins.

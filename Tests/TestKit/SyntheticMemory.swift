@@ -42,7 +42,7 @@ package struct SyntheticMemory: Sendable {
       isExecutable: permissions.contains("x"), isShared: false, fileOffset: fileOffset,
       deviceMajor: name.hasPrefix("/") ? 8 : 0, deviceMinor: name.hasPrefix("/") ? 1 : 0,
       inode: name.hasPrefix("/") ? UInt64(1000 + name.utf8.count) : 0, name: name,
-      isDeleted: false)
+      isDeleted: name == "/anon_hugepage")
     precondition(
       !mappings.contains { $0.range.overlaps(mapping.range) }, "mappings do not overlap")
     mappings.append(mapping)
@@ -50,6 +50,12 @@ package struct SyntheticMemory: Sendable {
     guard mapping.isReadable else { return }
     regions.append(Region(start: start, bytes: [UInt8](repeating: 0, count: Int(byteCount))))
     regions.sort { $0.start < $1.start }
+  }
+
+  /// Adds everything that `other`, whose mappings lie elsewhere, holds.
+  package mutating func add(_ other: SyntheticMemory) {
+    mappings = (mappings + other.mappings).sorted { $0.range.lowerBound < $1.range.lowerBound }
+    regions = (regions + other.regions).sorted { $0.start < $1.start }
   }
 
   /// Joins neighbouring unnamed mappings of the same kind, as the kernel does.

@@ -60,6 +60,11 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   package var linkage = Linkage.sharedLibrary
   /// The kernel's page size in bytes.
   package var pageSize: UInt64 = 4096
+  /// The explicit huge pages that a tunable asked for, in bytes (2.35 and later); 0 for none.
+  package var hugePageSize: UInt64 = 0
+  /// How far everything lies from where it else would, in bytes, so that two heaps fit into one process;
+  /// a multiple of 4 GiB.
+  package var distance: UInt64 = 0
   /// How the main arena got its memory.
   package var main = MainArena.contiguous(foreignGaps: [])
   /// How far the first break was from a multiple of 16.
@@ -81,6 +86,12 @@ package struct SyntheticPlan: Sendable, CustomStringConvertible {
   package var tcacheFill: UInt64?
   /// Whether a tunable lets tcaches hold large chunks too (2.42 and later).
   package var cachesLargeChunks = false
+
+  /// What is reserved for a heap of a thread arena: 64 MiB, but four huge pages in 2.35 to 2.41.
+  package var heapMaximum: UInt64 {
+    hugePageSize > 0 && shape.parameters == .glibc235 && shape.tcache != .slots
+      ? 4 * hugePageSize : 64 << 20
+  }
 
   /// How many chunks a tcache bin takes.
   package var fill: UInt64 { tcacheFill ?? shape.tcacheFill }

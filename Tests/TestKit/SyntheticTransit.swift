@@ -114,7 +114,7 @@ extension SyntheticHeap {
     let candidates = arenas.filter { $0.heaps.count > 1 }
     guard let arena = candidates.randomElement(using: &random), let heap = arena.heaps.last
     else { return nil }
-    memory.unmap(AddressRange(heap.lowerBound, byteCount: SyntheticBuilder.heapReservation))
+    memory.unmap(AddressRange(heap.lowerBound, byteCount: plan.heapMaximum))
     return SyntheticDamage(
       description: "heap \(heap.lowerBound) is gone, top of its arena is in it",
       lostRanges: [heap])

@@ -1,0 +1,86 @@
+// The sections of an ELF file: debug files have no other way in.
+
+import CElfutils
+
+extension ElfHandle {
+  /// A section as its header states it.
+  struct Section {
+    var name: String
+    var type: UInt32
+    var file: FileRange
+    var alignment: UInt64
+    /// The size that it has in memory once it is decompressed, in bytes.
+    var expandedSize: UInt64
+  }
+
+  /// The most section headers that are looked at: a libc's debug file has about 80, one of an
+  /// executable with a section for each function some ten thousand.
+  private static var sectionLimit: Int { 1 << 16 }
+
+  /// The first section that `isWanted` accepts.
+  func firstSection(where isWanted: (Section) -> Bool) -> Section? {
+    var found: Section?
+    unsafe forEachSection { _, section in
+      if isWanted(section) { found = section }
+      return found == nil
+    }
+    return found
+  }
+
+  /// Has libdw find no debugging section but those with one of `names`; returns how many bytes
+  /// these have once they are decompressed.
+  ///
+  /// libdw decompresses every such section when it opens a file, and most of them say nothing of
+  /// types. Nothing is written: only this handle's copy of the section headers changes.
+  func hideDebugSections(otherThan names: Set<String>) -> UInt64 {
+    var total: UInt64 = 0
+    unsafe forEachSection { raw, section in
+      let isForDebugging = [".debug", ".zdebug", ".gdb", ".gnu_debug", ".gnu.debug"].contains {
+        section.name.hasPrefix($0)
+      }
+      guard isForDebugging else { return true }
+      if names.contains(section.name) {
+        total = total.addingReportingOverflow(section.expandedSize).partialValue
+        if section.expandedSize > total { total = .max }
+        return total != .max
+      }
+      var header = GElf_Shdr()
+      if unsafe gelf_getshdr(raw, &header) != nil {
+        header.sh_type = UInt32(SHT_NOBITS)
+        _ = unsafe gelf_update_shdr(raw, &header)
+      }
+      return true
+    }
+    return total
+  }
+
+  /// Calls `body` with each section until it returns false.
+  private func forEachSection(_ body: (OpaquePointer, Section) -> Bool) {
+    var names = 0
+    guard unsafe elf_getshdrstrndx(elf, &names) == 0 else { return }
+    var next = unsafe elf_nextscn(elf, nil)
+    for _ in 0..<Self.sectionLimit {
+      guard let raw = unsafe next else { return }
+      var header = GElf_Shdr()
+      if unsafe gelf_getshdr(raw, &header) != nil,
+        let name = unsafe elf_strptr(elf, names, Int(header.sh_name))
+      {
+        var compression = GElf_Chdr()
+        var size = header.sh_size
+        if header.sh_flags & UInt64(SHF_COMPRESSED) != 0,
+          unsafe gelf_getchdr(raw, &compression) != nil
+        {
+          size = compression.ch_size
+        }
+        let section = Section(
+          name: unsafe String(cString: name), type: header.sh_type,
+          file: FileRange(
+            offset: header.sh_offset,
+            byteCount: header.sh_type == UInt32(SHT_NOBITS) ? 0 : header.sh_size),
+          alignment: header.sh_addralign, expandedSize: size)
+        if unsafe !body(raw, section) { return }
+      }
+      unsafe next = elf_nextscn(elf, raw)
+    }
+  }
+}
