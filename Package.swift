@@ -118,6 +118,13 @@ let package = Package(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "MidOperationTests",
+      dependencies: [
+        "GlibcHeap", "StopControl", "Symbols", "LinuxTarget", "RemoteMemory", "HeapModel",
+        "TestKit",
+      ],
+      swiftSettings: house),
     .executableTarget(
       name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit", "malloscope", "HeapScenario"],
       path: "Tests/Benchmarks", swiftSettings: house),

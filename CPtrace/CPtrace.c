@@ -141,6 +141,25 @@ int cpt_detach(int32_t tid, int32_t signal) {
   return ptrace_result(ptrace(PTRACE_DETACH, tid, NULL, (void *)(intptr_t)signal));
 }
 
+static int32_t kind_of_call(int64_t number) {
+  switch (number) {
+  case -1:
+    return cpt_no_call;
+  case SYS_brk:
+  case SYS_mmap:
+  case SYS_munmap:
+  case SYS_mremap:
+  case SYS_madvise:
+  case SYS_mprotect:
+  case SYS_prctl:
+    return cpt_memory_call;
+  case SYS_futex:
+    return cpt_futex_call;
+  default:
+    return cpt_other_call;
+  }
+}
+
 #if defined(__x86_64__)
 
 int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
@@ -156,6 +175,8 @@ int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
   registers->general_count = sizeof general / sizeof general[0];
   // The selector of the 32-bit code segment that Linux gives to compatibility mode.
   registers->is_32_bit = all.cs == 0x23;
+  registers->call = kind_of_call((int64_t)all.orig_rax);
+  registers->argument = all.rdi;
   return 0;
 }
 
@@ -176,6 +197,12 @@ int cpt_get_registers(int32_t tid, struct cpt_registers *registers) {
   if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_ARM_TLS, &part) < 0)
     return -errno;
   registers->thread_pointer = thread_pointer;
+  int32_t call = -1;
+  part = (struct iovec){.iov_base = &call, .iov_len = sizeof call};
+  if (ptrace(PTRACE_GETREGSET, tid, (void *)(uintptr_t)NT_ARM_SYSTEM_CALL, &part) < 0)
+    return -errno;
+  registers->call = kind_of_call(call);
+  registers->argument = 0;
   return 0;
 }
 

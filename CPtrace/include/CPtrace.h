@@ -67,20 +67,22 @@ int cpt_hold_child_signal(void);
 // that is not reported yet.
 void cpt_await_child_signal(int64_t nanoseconds);
 
+// The system call that a thread is in: none, one for the address space, futex(2), or another.
+enum cpt_call_kind { cpt_no_call, cpt_memory_call, cpt_futex_call, cpt_other_call };
 // The registers that locate a thread in memory.
 struct cpt_registers {
   uint64_t program_counter;
   uint64_t stack_pointer;
   uint64_t thread_pointer;
-  // The general registers, in no particular order: what the thread has in its hands.
-  uint64_t general[31];
+  uint64_t general[31]; // in no particular order: what the thread has in its hands
   uint32_t general_count;
-  // 1 if the thread executes 32-bit code.
-  int32_t is_32_bit;
+  int32_t is_32_bit; // 1 if the thread executes 32-bit code
+  int32_t call;      // enum cpt_call_kind
+  uint64_t argument; // the call's first, 0 if unknown: on Arm the result has taken its place
 };
 
 // Reads the registers of a stopped thread. ptrace(2): PTRACE_GETREGS, which Arm lacks, so there
-// PTRACE_GETREGSET with NT_PRSTATUS (whose length tells 32-bit code) and NT_ARM_TLS.
+// PTRACE_GETREGSET with NT_PRSTATUS (its length tells 32-bit code), NT_ARM_TLS, NT_ARM_SYSTEM_CALL.
 int cpt_get_registers(int32_t tid, struct cpt_registers *registers);
 
 // -- Reading memory ------------------------------------------------------------------------------

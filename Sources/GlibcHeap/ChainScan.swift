@@ -364,6 +364,22 @@ struct ChainScan {
     }
   }
 
+  /// Takes back that a chunk was counted, which is in no tcache and was none; not that it was kept.
+  mutating func uncount(_ chunk: UInt64, size: UInt64, isInUse: Bool, sizes: inout SizeTable) {
+    if isInUse {
+      inUse.add(size: size, count: -1)
+      sizes.update(size) { $0.inUse -= 1 }
+      return
+    }
+    free.add(size: size, count: -1)
+    sizes.update(size) { $0.free -= 1 }
+    guard let place = freeChunks.lastIndex(where: { $0.address == chunk }) else { return }
+    let removed = freeChunks.remove(at: place)
+    addressSum &-= mixed(chunk)
+    forwardSum &-= mixed(removed.forward)
+    backwardSum &-= mixed(removed.backward)
+  }
+
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
     chunks.append(
       Chunk(

@@ -56,6 +56,11 @@ struct ChunkStore: Sendable {
     current.append(chunk)
   }
 
+  /// Removes those at the end whose user addresses are `address` or more.
+  mutating func removeLast(from address: RemoteAddress) {
+    while let last = current.last, last.userAddress >= address { current.removeLast() }
+  }
+
   /// Keeps every second one, in the same memory.
   private mutating func thin() {
     var kept = 0

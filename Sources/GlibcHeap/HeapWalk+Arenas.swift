@@ -75,6 +75,7 @@ extension HeapWalk {
     let isPossible = first.systemBytes < 1 << 56
     walkedLimit =
       isPossible ? Self.endlessBytes + first.systemBytes + first.systemBytes / 2 : .max
+    topLag = 0
     var summary = ArenaSummary(index: index, address: arena.address, kind: isMain ? .main : .thread)
     if arena.systemBytes > arena.maxSystemBytes {
       log.add(
@@ -102,7 +103,7 @@ extension HeapWalk {
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
     verifyBins(summary)
-    compareSystemBytes(summary, before: systemBytesBefore)
+    compareSystemBytes(&summary, before: systemBytesBefore)
     if isLong, let pacing { try stopAgain(pacing) }
     return summary
   }
@@ -111,8 +112,12 @@ extension HeapWalk {
   static var settledInStop: Int { 1 << 13 }
 
   /// Compares what was found of an arena with glibc's count, which was `before` when the walk began.
-  private mutating func compareSystemBytes(_ summary: ArenaSummary, before: UInt64) {
+  private mutating func compareSystemBytes(_ summary: inout ArenaSummary, before: UInt64) {
     let found = summary.accountedBytes &+ summary.unaccountedBytes
+    let total = summary.systemBytes
+    // Memory comes and goes first, then this figure follows, and top last.
+    let isMoving = topLag != 0 && isArenaLocked && isArenaOfOneMoment && total &- found == topLag
+    if isMoving { summary.systemBytes = found }
     let hasMoved = !isArenaOfOneMoment && before != summary.systemBytes
     if found < summary.systemBytes {
       let missing = summary.systemBytes - found
@@ -128,7 +133,7 @@ extension HeapWalk {
     }
     checks.append(
       Check(
-        "arena \(summary.index) system_mem", expected: summary.systemBytes,
+        "arena \(summary.index) system_mem", expected: total,
         found: summary.accountedBytes,
         holds: (isArenaOfOneMoment ? summary.accountedBytes : found) == summary.systemBytes
           || hasMoved))
@@ -242,7 +247,9 @@ extension HeapWalk {
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked
-      || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
+      || threads.count == 1
+        && (instance.code?.contains(threads[0].programCounter) == true
+          || progress.moment == 0 && isAnyInside)
   }
 
   private mutating func prepareScan(index: Int, isMain: Bool) {
@@ -253,7 +260,7 @@ extension HeapWalk {
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
       linking: linking, collectsChunks: options.collectsChunks)
     if tagsMemory { scan.ground.unusable = 16 }
-    if isWithoutRegisters {
+    if watchesCaches {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
     }
@@ -274,7 +281,7 @@ extension HeapWalk {
   /// Tells the scan by what it can tell cached chunks if their lists are not known in the present stop.
   mutating func prepareCaches() {
     scan.ground.tcacheKey =
-      isWithoutRegisters ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
+      isLive ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
   }
 
   /// Tells the scan which chunks can be in a fastbin of the present arena.
@@ -342,10 +349,7 @@ extension HeapWalk {
   private mutating func findHeaps(of arena: Arena) throws(ReadFault) -> [Heap] {
     let headerSize = UInt64(heapInfoSize(of: arena))
     let firstHeap = arena.address.bits &- headerSize
-    var maxima = [HeapInfoLayout.defaultHeapMaximum]
-    let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
-    if !overflow, huge >= 1 << 20, huge & (huge - 1) == 0 { maxima.append(huge) }
-    for maximum in maxima where firstHeap & (maximum - 1) == 0 {
+    for maximum in heapMaxima where firstHeap & (maximum - 1) == 0 {
       var chain: [Heap] = []
       var seen: Set<UInt64> = []
       var address = arena.top.bits & ~(maximum - 1)
@@ -363,17 +367,30 @@ extension HeapWalk {
     return try searchHeaps(of: arena, first: firstHeap)
   }
 
+  /// What thread arenas may reserve for a heap, in bytes, ascending: with huge pages of a given size,
+  /// 2.35 to 2.41 reserve four of them, and 2.42 what others do.
+  ///
+  /// The smaller first: what is aligned for the larger is aligned for both, and what lies behind a
+  /// smaller heap may be the main arena's.
+  private var heapMaxima: [UInt64] {
+    let usual = HeapInfoLayout.defaultHeapMaximum
+    let (huge, overflow) = parameters.hugePageSize.multipliedReportingOverflow(by: 4)
+    let isUsable =
+      !overflow && huge >= 1 << 20 && huge & (huge &- 1) == 0 && !instance.hasNewMmapHeader
+    return isUsable ? [min(huge, usual), max(huge, usual)] : [usual]
+  }
+
   /// The heaps whose headers name the arena, where the chain from top does not lead to the first: top
   /// is in a heap that was just unmapped, or damaged.
   private mutating func searchHeaps(
     of arena: Arena, first: UInt64
   ) throws(ReadFault) -> [Heap] {
-    let maximum = HeapInfoLayout.defaultHeapMaximum
+    let maximum = heapMaxima[0]
     if strayHeaps == nil { strayHeaps = try searchHeaps(maximum: maximum) }
     let found = strayHeaps?[arena.address.bits] ?? []
     remember(found, maximum: maximum)
     log.add(
-      .arenaDamage, at: arena.address.bits,
+      arena.isLocked ? .inTransit : .arenaDamage, at: arena.address.bits,
       "the top chunk of the arena at \(arena.address) leads to no heap of its own; "
         + "\(found.count) of its heaps were found by their headers")
     return found

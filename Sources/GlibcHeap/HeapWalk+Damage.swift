@@ -31,6 +31,9 @@ extension HeapWalk {
       state.address = inner
       return true
     }
+    if hasPending, field != nil, try takeSplit(before: address, &state, in: segment) {
+      return true
+    }
     let splitEnd = hasPending && field != nil ? try splitEnd(from: address, in: segment) : nil
     if hasPending {
       before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
@@ -85,6 +88,50 @@ extension HeapWalk {
     }
     return nil
   }
+
+  /// Undoes what was counted of a chunk that a thread is cutting in two, if what stands where the rest
+  /// has no header yet looked like chunks, up to `broken`; the rest is then one chunk in use. Returns
+  /// whether that is so.
+  private mutating func takeSplit(
+    before broken: UInt64, _ state: inout SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    guard isArenaLocked, !isLive, scan.ground.tcacheKey == 0,
+      let end = try resynchronise(from: broken &+ 16, in: segment),
+      let (wholeSize, behind) = try probeHeader(at: end), behind & 1 == 0,
+      wholeSize >= 64, wholeSize <= end &- segment.start
+    else { return false }
+    let whole = end &- wholeSize
+    guard whole < scan.chunk, state.resumption.map({ $0.address <= whole }) ?? true else {
+      return false
+    }
+    var headers: [(address: UInt64, field: UInt64)] = []
+    var address = whole
+    while address < broken {
+      guard headers.count < Self.mostInSplit, let (_, field) = try probeHeader(at: address),
+        scan.isPlausible(field, at: address), headers.isEmpty || marks.kind(of: address) == nil
+      else { return false }
+      headers.append((address, field))
+      address &+= field & ~7
+    }
+    guard address == broken, headers.count >= 2, headers.last?.address == scan.chunk else {
+      return false
+    }
+    // The first is what is given away, and right; the last is not counted yet.
+    for index in 1..<headers.count - 1 {
+      scan.uncount(
+        headers[index].address, size: headers[index].field & ~7,
+        isInUse: headers[index + 1].field & 1 != 0, sizes: &sizes)
+    }
+    let rest = headers[1].address
+    scan.chunks.removeLast(from: RemoteAddress(rest))
+    takeRest(from: rest, to: end)
+    marks.seek(to: end)
+    state.address = end
+    return true
+  }
+
+  /// How many things that look like chunks may stand in a rest that has no header yet.
+  private static var mostInSplit: Int { 1 << 12 }
 
   /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
   /// that may be, and the answer is no.

@@ -1,11 +1,11 @@
-// The tcaches of a target that was not stopped: told by what they hold, without the threads' registers.
+// Tcaches that no thread leads to: told by what they hold. Of a target that was not stopped, these are
+// all; else those of threads that a child of fork does not have.
 
 import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  /// Finds the tcaches of a target that was not stopped by what they hold, and counts their chunks as
-  /// cached.
+  /// Finds tcaches that are not marked by what they hold, and counts their chunks as cached.
   ///
   /// The walk has noted the chunks that have the size of a tcache structure. One of them is taken for
   /// one if it holds lists of chunks of the right sizes; an empty one cannot be told from a block of
@@ -18,9 +18,11 @@ extension HeapWalk {
         threads: caches.count)
     }
     var entries = caches.map { (chunk: $0.address &- 16, kind: Marks.Kind.structure) }
-    if hints.tcacheKey == 0 {
-      try decideLinking(
-        tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
+    if hints.tcacheKey == 0 || !isLive {
+      if isLive || !isLinkingDecided {
+        try decideLinking(
+          tcacheHeads: caches.flatMap { $0.bins.map(\.head) }.filter { $0 != 0 }, fastbinHeads: [])
+      }
       log.isMuted = true
       try follow(caches, into: &entries)
       log.isMuted = false

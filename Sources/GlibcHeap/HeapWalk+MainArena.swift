@@ -49,7 +49,11 @@ extension HeapWalk {
     let base = parameters.sbrkBase
     let (end, overflow) = base.addingReportingOverflow(arena.systemBytes)
     let mapped = data.reachEnd(containing: start) ?? start
-    if overflow || end > mapped {
+    if !overflow, end > mapped, isArenaLocked, try isShrinking(to: mapped, from: end) {
+      log.add(
+        .inTransit, at: arena.address.bits,
+        "\(end &- mapped) bytes at the end of the main arena were just being given back")
+    } else if overflow || end > mapped {
       log.add(
         .arenaDamage, at: arena.address.bits,
         "the main arena's \(arena.systemBytes) bytes from \(RemoteAddress(base)) on reach beyond "
@@ -61,6 +65,16 @@ extension HeapWalk {
         "the main arena's top chunk, at \(arena.top), is outside of its own memory")
     }
     try walkRun(from: start, &summary)
+  }
+
+  /// Whether the program break was moved back by a thread that has yet to say so in the arena: top
+  /// still states where its memory ended.
+  private func isShrinking(to mapped: UInt64, from end: UInt64) throws(ReadFault) -> Bool {
+    let top = arena.top.bits
+    guard top < mapped, let field = try reader.word(at: RemoteAddress(top &+ 8)) else {
+      return false
+    }
+    return top &+ field & ~7 == end
   }
 
   /// Where the main arena's memory from `start` on ends, as far as it comes from the program break.

@@ -156,7 +156,11 @@ extension HeapWalk {
   /// Every page is tried until as many are found as glibc counts. `known` ones are taken as they are.
   mutating func searchMmapped(known: [MmappedChunk]) throws(ReadFault) -> [MmappedChunk] {
     let found = try searchMmapped(known: known, everyPage: false)
-    return isComplete(found) ? found : try searchMmapped(known: known, everyPage: true)
+    // What glibc counts too much can hide that an aligned chunk was taken for what it was before it was
+    // moved, and that differs by whole pages.
+    let bytes = found.reduce(0) { $0 &+ $1.mappingSize }
+    return isComplete(found) && mmapTotals.bytes &- bytes < options.pageSize
+      ? found : try searchMmapped(known: known, everyPage: true)
   }
 
   /// The same, with `everyPage` looking for aligned chunks in every page of a mapping.
@@ -249,7 +253,8 @@ extension HeapWalk {
   }
 
   /// Where memalign can have put the chunk of a mapping: for each power of two, the first place whose
-  /// user pointer is a multiple of it, or the one after if that leaves less than a smallest chunk.
+  /// user pointer is a multiple of it, or the one after if that leaves less than a smallest chunk, which
+  /// up to 2.42 it must not (2.43 and 2.44 leave 16 bytes, too).
   private func alignedDistances(at mapping: UInt64, limit: UInt64) -> [UInt64] {
     var distances: Set<UInt64> = []
     var alignment: UInt64 = 32
@@ -257,7 +262,7 @@ extension HeapWalk {
       let aligned = (mapping &+ 16 &+ alignment &- 1) & ~(alignment &- 1)
       for user in [aligned, aligned &+ alignment] {
         let distance = user &- 16 &- mapping
-        if distance >= 32, distance < limit &- mapping, limit &- mapping &- distance >= 32 {
+        if distance >= 16, distance < limit &- mapping, limit &- mapping &- distance >= 32 {
           distances.insert(distance)
         }
       }

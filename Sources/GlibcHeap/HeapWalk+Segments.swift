@@ -210,6 +210,7 @@ extension HeapWalk {
         .unreadable, at: mapped, bytes: missing,
         "the top chunk at \(RemoteAddress(address &+ 16)) reaches beyond the mapped memory")
     }
+    if let field { topLag = field & ~7 &- size }
     if let field, field & ~7 != size {
       // It lags behind while the segment grows or shrinks; what cannot be a size is damage. While the
       // target runs it may be another chunk's by now.

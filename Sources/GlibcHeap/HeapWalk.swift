@@ -90,6 +90,11 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
+  /// Whether any thread was inside malloc, or in what that had called, in the first stop.
+  var isAnyInside = false
+  /// How many bytes more the present arena's top chunk states than there are, in two's complement: it
+  /// is the last to learn that the arena has grown or shrunk.
+  var topLag: UInt64 = 0
   /// Headers that may still be followed to find out where segments of the main arena are.
   var trialHeadersLeft = 1 << 22
   /// Whether the last such try ended at a page that is swapped out.
@@ -104,6 +109,8 @@ package struct HeapWalk: ~Copyable {
   var tagsMemory = false
   /// Where its fastbins have begun, of a target that runs.
   var liveHeads: [FastbinHead] = []
+  /// Whether chunks that may be tcache structures are noted, since the threads do not lead to all.
+  var watchesCaches = false
   /// The threads of which was said that their caches are not known.
   var unknownThreads: Set<Int32> = []
   /// The thread caches as the present stop, or one before, has shown them, and the stop of `marks`.
@@ -250,6 +257,9 @@ package struct HeapWalk: ~Copyable {
     try locateMemory(of: arenas)
     try markThreadCaches(heads: arenas.flatMap(\.fastbinHeads))
     pacing?.beginWork()
+    // A child of a process with threads has their arenas and their tcaches, but one thread. Elsewhere
+    // there are none that no thread has but for a moment.
+    watchesCaches = isLive || arenas.count > threads.count
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
@@ -267,7 +277,7 @@ package struct HeapWalk: ~Copyable {
     if includesMmapped { try addMmapped(to: &collected) }
     collected.arenaEnd = copies.firstArena + arenas.count
     collected.sizes = sizes
-    if isWithoutRegisters { try findThreadCaches(for: &collected) }
+    if watchesCaches { try findThreadCaches(for: &collected) }
     let isWanted = (copies.firstArena..<collected.arenaEnd).contains { includes(arena: $0) }
     collected.partial.mallocs = isWanted ? [summary(of: arenas)] : []
     reportProgress()

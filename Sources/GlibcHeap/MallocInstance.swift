@@ -34,7 +34,7 @@ package struct MallocInstance: Sendable {
 
   /// The exports from which `code` is told: malloc's code is one object file, of which these are the
   /// ends but for static functions before the first and the length of the last.
-  package static let exportsOfInterest = ["malloc", "malloc_info"]
+  package static let exportsOfInterest = ["malloc", "malloc_info", "timer_settime"]
 
   /// Where the file's TLS block lies from a thread's pointer, and how long it is.
   package struct ThreadBlock: Hashable, Sendable {
@@ -189,15 +189,26 @@ package struct MallocInstance: Sendable {
     }
   }
 
-  /// In Debian's builds the lowest static function lies 0x4160 bytes before `malloc`, and `malloc_info`
-  /// is shorter than 0x400 bytes.
+  /// The lowest static function of malloc's object file lies 0x3e4c to 0x4c00 bytes before `malloc` in
+  /// Debian's 2.31, 2.36, 2.41, 2.43 and 2.44 for either machine, and `malloc_info` is shorter than
+  /// 0x400 bytes.
+  ///
+  /// What is linked in front of it must not count, since threads wait there for hours: since 2.34 those
+  /// are timers, at the end message queues, and about 0x7e00 bytes before `malloc`, since 2.41, the one
+  /// place from which all system calls are made that can be cancelled. The last function there that is
+  /// exported is `timer_settime`, 0x250 to 0x290 bytes before malloc's first.
   private static func code(of loaded: LoadedImage) -> AddressRange? {
-    let addresses = exportsOfInterest.compactMap { loaded.image.exports[$0] }
-    guard addresses.count == exportsOfInterest.count, let first = addresses.min(),
-      let last = addresses.max(), first >= 0x8000, last - first < 1 << 20
+    guard let malloc = loaded.image.exports["malloc"],
+      let last = loaded.image.exports["malloc_info"], malloc >= 0x5000, last >= malloc,
+      last - malloc < 1 << 20
     else { return nil }
-    return AddressRange(
-      loaded.address(of: first - 0x8000), byteCount: last - first + 0x8000 + 0x400)
+    var start = malloc - 0x5000
+    if let timers = loaded.image.exports["timer_settime"], timers >= start,
+      timers < malloc - 0x200
+    {
+      start = timers + 0x200
+    }
+    return AddressRange(loaded.address(of: start), byteCount: last - start + 0x400)
   }
 
   private static func threadBlock(of loaded: LoadedImage) -> ThreadBlock? {

@@ -8,8 +8,9 @@ package struct ArenaSummary: Hashable, Sendable {
     case thread
   }
 
-  /// Its place in the ring of arenas; 0 is the main arena. The arenas of a further copy of malloc are
-  /// counted on from there.
+  /// Its place in the ring of arenas, in which 0 is the main arena.
+  ///
+  /// The arenas of a further copy of malloc are counted on from there.
   package var index: Int
   /// Where its `malloc_state` lies.
   package var address: RemoteAddress

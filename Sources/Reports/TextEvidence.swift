@@ -5,9 +5,13 @@ import HeapModel
 extension TextPage {
   /// Appends what was decided about each malloc, by what, and what else says so.
   mutating func addEvidence(_ target: TargetFacts) {
-    guard options.isVerbose, !target.evidence.isEmpty else { return }
+    if options.isVerbose { add(target.evidence) }
+  }
+
+  /// Appends evidence, file by file.
+  mutating func add(_ evidence: [LayoutEvidence]) {
     var file: String?
-    for evidence in target.evidence {
+    for evidence in evidence {
       if evidence.file != file {
         line()
         line(toned("evidence for the layout of \(evidence.file.printable)", .faint))

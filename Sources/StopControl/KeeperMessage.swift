@@ -22,7 +22,7 @@ enum KeeperMessage: Equatable {
   var line: String {
     switch self {
     case .thread(let thread):
-      (["thread", "\(thread.tid)"]
+      (["thread", "\(thread.tid)", Self.word(of: thread.systemCall)]
         + ([
           thread.threadPointer.bits, thread.programCounter.bits, thread.stackPointer.bits,
         ] + thread.registers).map { String($0, radix: 16) }).joined(separator: " ")
@@ -52,15 +52,15 @@ enum KeeperMessage: Equatable {
     }
     switch kind {
     case "thread":
-      let values = words.dropFirst(2).compactMap { UInt64($0, radix: 16) }
-      guard let tid = int32(0), values.count >= 3, values.count == words.count - 2 else {
-        return nil
-      }
+      let values = words.dropFirst(3).compactMap { UInt64($0, radix: 16) }
+      guard let tid = int32(0), values.count >= 3, values.count == words.count - 3,
+        let call = Self.systemCall(words[2])
+      else { return nil }
       self = .thread(
         ThreadState(
           tid: tid, threadPointer: RemoteAddress(values[0]),
           programCounter: RemoteAddress(values[1]), stackPointer: RemoteAddress(values[2]),
-          registers: Array(values[3...])))
+          registers: Array(values[3...]), systemCall: call))
     case "finding":
       let parts = line.split(separator: " ", maxSplits: 2)
       guard parts.count == 3, let kind = Finding.Kind(rawValue: String(parts[1])) else {
@@ -87,6 +87,30 @@ enum KeeperMessage: Equatable {
       self = .ended(stop: stop, left: left)
     default:
       return nil
+    }
+  }
+
+  private static func word(of call: ThreadState.SystemCall?) -> String {
+    switch call {
+    case nil: "none"
+    case .memory: "memory"
+    case .other: "other"
+    case .futex(let address): "futex" + (address.map { ":" + String($0.bits, radix: 16) } ?? "")
+    }
+  }
+
+  /// The call that a word stands for, itself nil if it stands for none; nil for any other word.
+  private static func systemCall(_ word: Substring) -> ThreadState.SystemCall?? {
+    switch word {
+    case "none": return .some(nil)
+    case "memory": return .memory
+    case "other": return .other
+    case "futex": return .futex(nil)
+    default:
+      guard word.hasPrefix("futex:"), let address = UInt64(word.dropFirst(6), radix: 16) else {
+        return nil
+      }
+      return .futex(RemoteAddress(address))
     }
   }
 }

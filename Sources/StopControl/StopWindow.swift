@@ -198,6 +198,16 @@ package struct StopWindow: ~Copyable {
       ThreadState(
         tid: tid, threadPointer: RemoteAddress(registers.thread_pointer),
         programCounter: RemoteAddress(registers.program_counter),
-        stackPointer: RemoteAddress(registers.stack_pointer), registers: general))
+        stackPointer: RemoteAddress(registers.stack_pointer), registers: general,
+        systemCall: systemCall(registers.call, argument: registers.argument)))
+  }
+
+  private static func systemCall(_ kind: Int32, argument: UInt64) -> ThreadState.SystemCall? {
+    switch cpt_call_kind(UInt32(bitPattern: kind)) {
+    case cpt_memory_call: .memory
+    case cpt_futex_call: .futex(argument == 0 ? nil : RemoteAddress(argument))
+    case cpt_other_call: .other
+    default: nil
+    }
   }
 }

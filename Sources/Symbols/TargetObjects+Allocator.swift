@@ -53,8 +53,10 @@ extension TargetObjects {
         && !LibraryName.isGlibc(module.fileName) && !LibraryName.isLoader(module.fileName)
         && !LibraryName.isMusl(module.fileName)
     }
+    // A program can be started by naming it to its loader; up to 2.31 that has a malloc of its own.
+    let program = executable.flatMap { LibraryName.isLoader($0.fileName) ? nil : $0 }
     var seen: Set<LoadedModule.FileIdentity> = []
-    return ([executable].compactMap(\.self) + libraries).filter { seen.insert($0.file).inserted }
+    return ([program].compactMap(\.self) + libraries).filter { seen.insert($0.file).inserted }
   }
 
   private func verdict(

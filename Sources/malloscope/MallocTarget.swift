@@ -8,7 +8,9 @@ import Symbols
 
 /// The copies of malloc in a process that are to be walked.
 struct MallocTarget {
-  /// Those that hold memory; if none does, the first. There is at least one.
+  /// Those that hold memory; if none does, the first.
+  ///
+  /// There is at least one.
   var instances: [MallocInstance]
   /// What has to be said about them.
   var findings: [Finding] = []

@@ -70,7 +70,7 @@ struct MalloscopeCommand: ParsableCommand {
     version: Version.text,
     subcommands: [
       HistogramCommand.self, WatchCommand.self, ChunksCommand.self, ArenasCommand.self,
-      DemoCommand.self, DemoTargetCommand.self, CloneKeeperCommand.self,
+      DoctorCommand.self, DemoCommand.self, DemoTargetCommand.self, CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)
 }

@@ -9,7 +9,8 @@ package enum CompiledProgram {
   private static let directory = Mutex<TemporaryDirectory?>(nil)
 
   /// The path of the program compiled from `source`, such as `Threads8.cpp`
-  /// or `StopTargets/churn.c`, by `compiler` or else by the system's own.
+  /// or `StopTargets/churn.c`, or from all C files in a directory, such as `HeapScenario`, by
+  /// `compiler` or else by the system's own.
   ///
   /// - Throws: `TestKitError.compilation` with what the compiler said, or `TestKitError.notFound`
   ///   without a compiler.
@@ -26,13 +27,27 @@ package enum CompiledProgram {
       let output = try scratchPath("\(stem)-\(compiled.count)")
       let run = try ToolRun(
         executable: try installedProgram(compiler),
-        ["-g", "-O1", "-pthread", testsPath("Targets/" + source), "-o", output] + flags)
+        ["-g", "-O1", "-pthread"] + (try files(of: source)) + ["-o", output] + flags)
       guard run.ending == .exit(0) else {
         throw .compilation(source: source, output: run.output + run.error)
       }
       compiled[key] = output
       return output
     }
+  }
+
+  private static func files(of source: String) throws(TestKitError) -> [String] {
+    let path = testsPath("Targets/" + source)
+    guard let entries = opendir(path) else { return [path] }
+    defer { closedir(entries) }
+    var files: [String] = []
+    while let entry = readdir(entries) {
+      let name = withUnsafePointer(to: &entry.pointee.d_name) { tuple in
+        tuple.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+      }
+      if name.hasSuffix(".c") { files.append(path + "/" + name) }
+    }
+    return files.sorted()
   }
 
   /// The path of a file in a directory that lasts as long as the test run.

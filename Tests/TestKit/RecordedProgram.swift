@@ -145,15 +145,17 @@ package final class RecordedRun {
   /// Holds the table and whatever else the program needs, until the run is released.
   private let directory: TemporaryDirectory
 
-  /// Starts `launch` under the recorder, with room for about 900,000 live allocations.
+  /// Starts `launch` under the recorder, or another build of it, with room for about 900,000 live
+  /// allocations.
   ///
   /// - Throws: `TestKitError`.
   package init(
-    _ launch: ChildProcess.Launch, directory: TemporaryDirectory
+    _ launch: ChildProcess.Launch, directory: TemporaryDirectory, recorder: String? = nil
   ) throws(TestKitError) {
     var launch = launch
     tablePath = directory.file("allocations")
-    launch.environment["LD_PRELOAD"] = try BuildProduct.allocationRecorder.path()
+    let recorder = if let recorder { recorder } else { try BuildProduct.allocationRecorder.path() }
+    launch.environment["LD_PRELOAD"] = recorder
     launch.environment["MALLOSCOPE_RECORD"] = tablePath
     launch.environment["DEBUGINFOD_URLS"] = .some(nil)
     launch.environment["TERM"] = "dumb"

@@ -1,9 +1,12 @@
 // Scenarios with thread arenas.
 #include "scenario.h"
 
+#include <errno.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 enum { WORKERS = 4, MOST_CHURNERS = 60 };
 
@@ -74,6 +77,27 @@ void scenario_threads(struct arguments arguments) {
   struct ledger *ledger = ledger_open(2000);
   history_random(ledger, &dice, 8000);
   build_threads(argument_number(arguments, 0, 10000));
+  oracle_print(true);
+  wait_until_closed(NULL);
+}
+
+// forked: as `threads`, but what is looked at is a child of it, which has one thread, and what the
+// others have left: their arenas and their caches. The child prints `child PID` first.
+void scenario_forked(struct arguments arguments) {
+  oracle_prepare();
+  struct dice dice = dice_seeded(2);
+  struct ledger *ledger = ledger_open(2000);
+  history_random(ledger, &dice, 8000);
+  build_threads(argument_number(arguments, 0, 10000));
+  pid_t child = fork();
+  if (child < 0) fail("fork");
+  if (child > 0) {
+    // It ends when standard input is closed, as we would.
+    while (waitpid(child, NULL, 0) < 0)
+      if (errno != EINTR) fail("waitpid");
+    return;
+  }
+  put_line("child", (uint64_t)getpid());
   oracle_print(true);
   wait_until_closed(NULL);
 }

@@ -16,6 +16,7 @@ static const struct {
 } scenarios[] = {
     {"main-only", scenario_main_only},
     {"threads", scenario_threads},
+    {"forked", scenario_forked},
     {"two-heaps", scenario_two_heaps},
     {"mmaps", scenario_mmaps},
     {"foreign-sbrk", scenario_foreign_sbrk},

@@ -113,6 +113,7 @@ void build_blocked_brk(struct dice *dice);
 
 // arenas.c
 void scenario_threads(struct arguments arguments);
+void scenario_forked(struct arguments arguments);
 void scenario_two_heaps(struct arguments arguments);
 void scenario_everything(struct arguments arguments);
 void scenario_churn(struct arguments arguments);

@@ -1,0 +1,26 @@
+// Stops in the middle of malloc: what is on its way is named, everything else is exact.
+
+import Glibc
+import TestKit
+import Testing
+
+@Suite("A heap stopped in the middle of malloc", .serialized)
+struct MidOperationTests {
+  /// `MALLOSCOPE_STOPS` sets how often each program is stopped.
+  static let stops = getenv("MALLOSCOPE_STOPS").flatMap { Int(String(cString: $0)) } ?? 60
+
+  @Test(
+    "every block has its size, and what is not as it should be is in transit",
+    arguments: [DebianGlibc.v231, .v236, .v244], [1, 3, 8])
+  func randomStops(glibc: DebianGlibc, threads: Int) throws {
+    guard glibc.isPresent else {
+      if DebianGlibc.isRequired { throw glibc.absence }
+      try Test.cancel("glibc \(glibc.version) is not in .build/glibc: run Tests/fetch-glibc")
+    }
+    let tally = try MidOperation(glibc, threads: threads).run(stops: Self.stops)
+    print("glibc \(glibc.version), \(threads) threads: \(tally)")
+    #expect(tally.stops == Self.stops && tally.blocks > 100 * Self.stops)
+    #expect(tally.wrong.prefix(3) == [])
+    #expect(tally.damage.prefix(3) == [])
+  }
+}
