@@ -281,7 +281,7 @@ extension HeapWalk {
   /// Tells the scan by what it can tell cached chunks if their lists are not known in the present stop.
   mutating func prepareCaches() {
     scan.ground.tcacheKey =
-      isWithoutRegisters ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
+      isLive ? hints.tcacheKey : progress.moment > 0 ? knownCaches?.key ?? 0 : 0
   }
 
   /// Tells the scan which chunks can be in a fastbin of the present arena.

@@ -13,9 +13,6 @@ extension HeapWalk {
   /// Whether the process has threads, but none whose registers belong to this malloc's code.
   var isEmulated: Bool { threads.isEmpty && !allThreads.isEmpty }
 
-  /// Whether the threads' caches can be told only by what they hold.
-  var isWithoutRegisters: Bool { isLive || isEmulated }
-
   /// Says what that means for the result.
   mutating func reportEmulation() {
     guard isEmulated, !isLive else { return }

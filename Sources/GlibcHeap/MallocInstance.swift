@@ -70,12 +70,13 @@ package struct MallocInstance: Sendable {
     var traces: [(image: LoadedImage, misfit: LayoutMisfit)] = []
     for loaded in images {
       do throws(HeapError) {
-        guard let instance = try instance(in: loaded, symbols) else {
-          if let trace = ArenaCandidate.trace(in: loaded) { traces.append((loaded, trace)) }
-          continue
-        }
-        if !found.contains(where: { $0.mainArena == instance.mainArena }) {
-          found.append(instance)
+        if let instance = try instance(in: loaded, symbols) {
+          // Its file may seem to be there more than once.
+          if !found.contains(where: { $0.mainArena == instance.mainArena }) {
+            found.append(instance)
+          }
+        } else if let trace = ArenaCandidate.trace(in: loaded) {
+          traces.append((loaded, trace))
         }
       } catch {
         failure = failure ?? error

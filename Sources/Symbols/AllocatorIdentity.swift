@@ -75,6 +75,14 @@ package enum KnownAllocator: String, Hashable, Sendable, CaseIterable {
   case leakSanitizer = "lsan"
   /// Scudo.
   case scudo
+  /// GrapheneOS's hardened_malloc.
+  case hardenedMalloc = "hardened_malloc"
+  /// snmalloc.
+  case snmalloc
+  /// Hoard.
+  case hoard
+  /// rpmalloc.
+  case rpmalloc
 
   /// Names that only this allocator exports, most telling first.
   ///
@@ -91,6 +99,10 @@ package enum KnownAllocator: String, Hashable, Sendable, CaseIterable {
     // AddressSanitizer contains LeakSanitizer, but not this function of it.
     case .leakSanitizer: ["__lsan_init"]
     case .scudo: ["__scudo_print_stats", "__scudo_default_options"]
+    case .hardenedMalloc: ["malloc_object_size_fast"]
+    case .rpmalloc: ["rpmalloc_thread_initialize"]
+    // These have only names of C++.
+    case .snmalloc, .hoard: []
     }
   }
 
@@ -106,6 +118,10 @@ package enum KnownAllocator: String, Hashable, Sendable, CaseIterable {
     case .memorySanitizer: ["libclang_rt.msan"]
     case .leakSanitizer: ["liblsan", "libclang_rt.lsan"]
     case .scudo: ["libscudo", "libclang_rt.scudo"]
+    case .hardenedMalloc: ["libhardened_malloc"]
+    case .snmalloc: ["libsnmalloc"]
+    case .hoard: ["libhoard"]
+    case .rpmalloc: ["librpmalloc"]
     }
   }
 
@@ -115,6 +131,8 @@ package enum KnownAllocator: String, Hashable, Sendable, CaseIterable {
     case .jemalloc: name.hasSuffix("_mallctl")
     case .tcmalloc: name.contains("MallocExtension")
     case .scudo: name.hasPrefix("__scudo_")
+    case .snmalloc: name.contains("snmalloc")
+    case .hoard: name.contains("HoardHeap")
     default: false
     }
   }

@@ -21,12 +21,7 @@ extension ELFFile {
       machine: machine,
       isPositionDependent: isPositionDependent,
       isDynamic: dynamic != nil || programHeaders.contains { $0.type == UInt32(PT_INTERP) },
-      segments: loads.map { segment in
-        ELFImage.Segment(
-          virtualAddress: segment.virtualAddress, fileSize: segment.file.byteCount,
-          memorySize: segment.memorySize, fileOffset: segment.file.offset,
-          isWritable: segment.has(UInt32(PF_W)))
-      },
+      segments: segments,
       initialBytes: initialBytes,
       relativeRelocations: relocations.relative,
       threadPointerSlots: relocations.slots,
@@ -35,6 +30,16 @@ extension ELFFile {
       buildID: buildID,
       glibcBanner: wantsBanner ? glibcBanner() : nil,
       exports: try definitions(of: names))
+  }
+
+  /// Its loaded segments, ascending.
+  var segments: [ELFImage.Segment] {
+    loads.map { segment in
+      ELFImage.Segment(
+        virtualAddress: segment.virtualAddress, fileSize: segment.file.byteCount,
+        memorySize: segment.memorySize, fileOffset: segment.file.offset,
+        isWritable: segment.has(UInt32(PF_W)))
+    }
   }
 
   private func initialBytes() throws(SymbolError) -> [ELFImage.InitialBytes] {

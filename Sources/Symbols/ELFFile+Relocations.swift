@@ -10,7 +10,8 @@ struct Relocations {
 }
 
 extension ELFFile {
-  private static var entrySize: Int { 24 }
+  /// The size of a relocation with an addend.
+  static var relocationSize: Int { 24 }
 
   /// The relative relocations and thread-pointer slots; compact ones take their targets from
   /// `initialBytes`.
@@ -39,7 +40,7 @@ extension ELFFile {
       case .arm64: (R_AARCH64_RELATIVE, R_AARCH64_TLS_TPREL)
       }
     let bytes = try handle.bytes(at: range)
-    for offset in stride(from: 0, to: bytes.count, by: Self.entrySize) {
+    for offset in stride(from: 0, to: bytes.count, by: Self.relocationSize) {
       guard let place = bytes.load(UInt64.self, at: offset),
         let info = bytes.load(UInt64.self, at: offset + 8),
         let addend = bytes.load(UInt64.self, at: offset + 16)

@@ -31,7 +31,8 @@ extension ELFFile {
   package func definitions(of names: [String]) throws(SymbolError) -> [String: UInt64] {
     guard !names.isEmpty, let dynamic = try dynamicSymbols() else { return [:] }
     guard let hash = try hashTable() else {
-      return try wholeDynamicTable(dynamic).definitions(of: names)
+      let table = try wholeDynamicTable(dynamic, count: try dynamicSymbolCount(dynamic))
+      return table.definitions(of: names)
     }
     var found: [String: UInt64] = [:]
     for name in names {
@@ -44,7 +45,22 @@ extension ELFFile {
   /// no dynamic symbols.
   func exportedSymbols() throws(SymbolError) -> SymbolTable? {
     guard let dynamic = try dynamicSymbols() else { return nil }
-    return try wholeDynamicTable(dynamic)
+    return try wholeDynamicTable(dynamic, count: try dynamicSymbolCount(dynamic))
+  }
+
+  /// The same with what the file asks of others, which is in no hash table; nil also if it takes more than
+  /// `limit` bytes.
+  ///
+  /// Behind the symbols come their names, in every known linker's output; what may be between them reads
+  /// as symbols that nothing refers to.
+  func dynamicSymbolTable(limit: UInt64) throws(SymbolError) -> SymbolTable? {
+    guard let dynamic = try dynamicSymbols(), dynamic.names.byteCount <= limit else { return nil }
+    let (distance, isBefore) = dynamic.names.offset
+      .subtractingReportingOverflow(dynamic.symbols.offset)
+    let count = max(
+      try dynamicSymbolCount(dynamic), isBefore ? 0 : distance / UInt64(Symbol.byteCount))
+    guard count <= limit / UInt64(Symbol.byteCount) else { return nil }
+    return try wholeDynamicTable(dynamic, count: count)
   }
 
   /// The table of all symbols, which only section headers lead to; nil if the file was stripped
@@ -155,8 +171,11 @@ extension ELFFile {
     return try handle.bytes(at: place).bytes == expected
   }
 
-  private func wholeDynamicTable(_ dynamic: DynamicSymbols) throws(SymbolError) -> SymbolTable {
-    let size = try dynamicSymbolCount(dynamic) * UInt64(Symbol.byteCount)
+  private func wholeDynamicTable(
+    _ dynamic: DynamicSymbols, count: UInt64
+  ) throws(SymbolError) -> SymbolTable {
+    let (size, overflow) = count.multipliedReportingOverflow(by: UInt64(Symbol.byteCount))
+    guard !overflow else { throw .malformed(path: path, part: .symbolHash, value: count) }
     let symbols = FileRange(
       offset: dynamic.symbols.offset,
       byteCount: min(size, dynamic.symbols.byteCount, ElfHandle.pieceLimit))

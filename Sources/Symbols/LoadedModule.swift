@@ -50,10 +50,14 @@ package struct LoadedModule: Hashable, Sendable {
   /// It is 0 for a file that is loaded where it states. Nil if no segment of the file begins in the
   /// page where the lowest mapping begins.
   package func loadBias(of image: ELFImage) -> UInt64? {
-    if image.isPositionDependent { return 0 }
+    image.isPositionDependent ? 0 : loadBias(of: image.segments)
+  }
+
+  /// The same from the file's loaded segments, ascending, unless it is loaded where it states.
+  func loadBias(of segments: [ELFImage.Segment]) -> UInt64? {
     let offset = base.fileOffset
     // The loader maps whole pages: a mapping may begin up to a page before its segment does.
-    let first = image.segments.first { segment in
+    let first = segments.first { segment in
       segment.fileSize > 0 && segment.fileOffset & ~(Self.largestPage - 1) <= offset
         && offset < segment.fileOffset &+ segment.fileSize
     }

@@ -72,6 +72,16 @@ struct SymbolTable {
     return found
   }
 
+  /// The places of the symbols called `name`, defined or not.
+  func indices(named name: String) -> [UInt64] {
+    (0..<count).filter { index in
+      guard let symbol = Symbol(symbols, at: index * Symbol.byteCount),
+        let bytes = names.text(at: Int(symbol.nameOffset), limit: name.utf8.count + 1)
+      else { return false }
+      return bytes.elementsEqual(name.utf8)
+    }.map { UInt64($0) }
+  }
+
   /// The first defined name that `isWanted` accepts.
   func firstName(where isWanted: (String) -> Bool) -> String? {
     for index in 0..<count {

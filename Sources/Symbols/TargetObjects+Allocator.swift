@@ -1,6 +1,6 @@
 // Telling which malloc a program uses from what its files define.
 
-import HeapModel
+package import HeapModel
 
 /// Whose malloc the program uses, and on what that rests.
 package struct AllocatorReport: Hashable, Sendable {
@@ -8,9 +8,12 @@ package struct AllocatorReport: Hashable, Sendable {
   package var identity: AllocatorIdentity
   /// Every file that defines malloc besides libc and the loader, the executable first.
   ///
-  /// With more than one, which of them serves the program depends on the order of linking, which
-  /// is unknown here.
+  /// With more than one, which of them serves the program is told by `bindings`, or by nothing.
   package var definers: [String]
+  /// What those files are, as far as that is not the verdict.
+  package var others: [AllocatorIdentity] = []
+  /// Where malloc leads, as seen from files that call it.
+  package var bindings: [MallocBinding] = []
   /// Files that could not be examined and might define malloc.
   package var failures: [SymbolError]
 }
@@ -19,8 +22,11 @@ extension TargetObjects {
   /// Finds out which malloc the program uses.
   ///
   /// Only files with executable mappings are opened, and of those only the dynamic symbols' hash
-  /// table is read, unless they define malloc.
-  package func allocator() -> AllocatorReport {
+  /// table is read, unless they define malloc. `read` reads a word of the process: if more than libc
+  /// defines malloc, by it is told which of them the program calls.
+  package func allocator(
+    read: (RemoteAddress) -> UInt64? = { _ in nil }
+  ) -> AllocatorReport {
     var report = AllocatorReport(identity: .unrecognized, definers: [], failures: [])
     var found: [AllocatorIdentity] = []
     var interpreter: String?
@@ -38,8 +44,14 @@ extension TargetObjects {
         report.failures.append(error)
       }
     }
+    if !found.isEmpty { report.bindings = bindings(read: read) }
     do throws(SymbolError) {
-      report.identity = try verdict(found, interpreter: interpreter)
+      if let resolved = resolvedIdentity(report.resolved, found) {
+        report.identity = resolved
+      } else {
+        report.identity = try verdict(found, interpreter: interpreter)
+      }
+      report.others = found.filter { $0 != report.identity }
     } catch {
       report.failures.append(error)
     }
@@ -57,6 +69,21 @@ extension TargetObjects {
     let program = executable.flatMap { LibraryName.isLoader($0.fileName) ? nil : $0 }
     var seen: Set<LoadedModule.FileIdentity> = []
     return ([program].compactMap(\.self) + libraries).filter { seen.insert($0.file).inserted }
+  }
+
+  /// What the program's calls of malloc lead to, nil if that decides nothing.
+  private func resolvedIdentity(
+    _ path: String?, _ found: [AllocatorIdentity]
+  ) -> AllocatorIdentity? {
+    guard let path else { return nil }
+    switch found.first(where: { $0.path == path }) {
+    // It is likely to forward to another one.
+    case .unknownInterposer: return nil
+    case let identity?: return identity
+    case nil:
+      let libc = modules.first { $0.name == path && LibraryName.isGlibc($0.fileName) }
+      return libc.map { .glibc(path: $0.name) }
+    }
   }
 
   private func verdict(

@@ -28,6 +28,9 @@ package struct TargetObjects: Sendable {
     executable = Self.executable(among: modules, files)
   }
 
+  /// Whether glibc's libc is among them.
+  package var hasGlibc: Bool { modules.contains { LibraryName.isGlibc($0.fileName) } }
+
   /// The files that may hold glibc's malloc, likely ones first.
   ///
   /// These are the executable if it is static, every copy of libc, and glibc's malloc debugging library;

@@ -52,7 +52,8 @@ struct DoctorCommand: ParsableCommand {
         try process.mappings()
       }
       let objects = TargetObjects(pid: process.pid, mappings: mappings)
-      let allocator = objects.allocator()
+      let reader = LiveMemoryReader(process)
+      let allocator = objects.allocator { address in (try? reader.word(at: address)) ?? nil }
       let isOurs = allocator.identity.mayUseGlibcHeap
       diagnosis.add(
         isOurs ? .passed : .failed, "malloc",
@@ -63,7 +64,7 @@ struct DoctorCommand: ParsableCommand {
       request.wantsTypes = true
       do throws(Failure) {
         let target = try MallocTarget(
-          process, mappings: mappings, reader: LiveMemoryReader(process), request)
+          process, mappings: mappings, reader: reader, request)
         add(target, to: &diagnosis)
         return nil
       } catch {
@@ -99,6 +100,7 @@ struct DoctorCommand: ParsableCommand {
 
   private func add(_ failure: Failure, to diagnosis: inout Diagnosis) {
     diagnosis.add(.failed, "heap", failure.fact)
+    for line in failure.circumstances { diagnosis.add(.noted, "also", line) }
     for hint in failure.hints { diagnosis.add(.noted, "hint", hint) }
   }
 

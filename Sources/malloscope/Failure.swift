@@ -26,6 +26,8 @@ struct Failure: Error {
   var code: Code
   /// What was attempted, on what, and what was observed.
   var fact: String
+  /// What else is true, a line each.
+  var circumstances: [String] = []
   /// At most three actions.
   var hints: [String] = []
   /// Whether another try a moment later may succeed: the process was starting a program.
@@ -34,6 +36,7 @@ struct Failure: Error {
   /// Writes it to standard error.
   func print() {
     StandardError.write("malloscope: \(fact)")
+    for line in circumstances { StandardError.write("  \(line)") }
     for hint in hints.prefix(3) { StandardError.write("  hint: \(hint)") }
   }
 }
@@ -115,20 +118,6 @@ extension Failure {
     if case .noWayToFile = error { return }
     code = .unsupported
     hints = []
-  }
-
-  /// The process uses an allocator that is not glibc's.
-  init(_ allocator: AllocatorReport, process: LinuxProcess) {
-    let name = allocator.identity.name
-    let path = allocator.identity.path.map { " (\($0))" } ?? ""
-    self.init(
-      code: .unsupported,
-      fact: "process \(process.pid) (\(process.command)) does not use glibc's malloc but "
-        + (name == "unknown" ? "one that is not known" : name) + path,
-      hints: [
-        "its memory by mapping: /proc/\(process.pid)/smaps; by total: VmRSS in "
-          + "/proc/\(process.pid)/status"
-      ])
   }
 
   /// The process could not be stopped.

@@ -39,14 +39,25 @@ struct MallocTarget {
     _ request: CaptureRequest
   ) throws(Failure) {
     let objects = TargetObjects(pid: process.pid, mappings: mappings)
-    let allocator = objects.allocator()
-    guard allocator.identity.mayUseGlibcHeap else {
-      throw Failure(allocator, process: process)
+    let allocator = objects.allocator { address in (try? reader.word(at: address)) ?? nil }
+    guard allocator.identity.mayUseGlibcHeap || objects.hasGlibc else {
+      throw Failure(
+        allocator, process: process, memory: try? process.memory(), mappings: mappings, share: nil)
     }
     let loaded = objects.loadedImages(exports: MallocInstance.exportsOfInterest)
     let search = DebugFileSearch(
       pid: process.pid, objects: objects, directory: request.debugDirectory)
-    let all = try Self.instances(loaded, process, search)
+    let all: [MallocInstance]
+    do throws(Failure) {
+      all = try Self.instances(loaded, process, search)
+    } catch {
+      guard allocator.identity.mayUseGlibcHeap else {
+        throw Failure(
+          allocator, process: process, memory: try? process.memory(), mappings: mappings, share: nil
+        )
+      }
+      throw error
+    }
     instances = []
     do throws(ReadFault) {
       for instance in all where try HeapWalk.hasMemory(instance, reader: reader) {
@@ -56,20 +67,37 @@ struct MallocTarget {
       throw Failure(error, pid: process.pid)
     }
     if instances.isEmpty { instances = [all[0]] }
+    if let finding = try Self.finding(allocator, instances, process, mappings, reader) {
+      findings.append(finding)
+    }
     self.mappings = instances.map { instance in
       mappings.first { $0.range.contains(instance.mainArena) }
     }
     witnesses = try MallocWitnesses(of: instances, loaded.images, search, request, process)
     findings += witnesses.findings
-    switch allocator.identity {
-    case .glibc, .glibcDebug, .staticGlibc: return
-    default: break
+  }
+
+  /// What is to be said of another malloc in the process.
+  ///
+  /// - Throws: a failure that names it if it is the program's and glibc's holds too little to be shown.
+  private static func finding(
+    _ allocator: AllocatorReport, _ instances: [MallocInstance], _ process: LinuxProcess,
+    _ mappings: [MemoryMapping], _ reader: LiveMemoryReader
+  ) throws(Failure) -> Finding? {
+    if allocator.others.isEmpty {
+      switch allocator.identity {
+      case .glibc, .glibcDebug, .staticGlibc: return nil
+      default: break
+      }
     }
-    findings.append(
-      Finding(
-        .allocator, at: nil,
-        "malloc is provided by \(allocator.identity.path ?? "an unknown file"); what it does not pass on "
-          + "to glibc is not seen"))
+    let memory = try? process.memory()
+    let share = try GlibcShare(of: instances, in: process, mappings, reader: reader)
+    let isOurs = allocator.identity.mayUseGlibcHeap
+    guard isOurs || share.isWorthShowing(beside: memory?.anonymousBytes ?? 0) else {
+      throw Failure(
+        allocator, process: process, memory: memory, mappings: mappings, share: share)
+    }
+    return allocator.finding(share, anonymousBytes: memory?.anonymousBytes)
   }
 
   /// The copies of malloc in the files of a process; there is at least one.

@@ -62,6 +62,10 @@ struct MalloscopeCommand: ParsableCommand {
       is read, for at most 5 ms at once (--max-pause), and runs on whatever happens to malloscope. \
       Nothing is written to it, but for --capture fork, which runs a system call in it.
 
+      A process whose malloc is not glibc's is refused by name, with what is still true of its memory. \
+      If glibc's own malloc holds something in it nevertheless (more than 1 MiB in use, and more than \
+      1 % of the process's anonymous memory), that is shown, and the other one named among the findings.
+
       Exit codes: 0 done; 1 watch saw more growth than --fail-above allows; 2 done but incomplete \
       (damaged or unreadable parts, see the findings); \
       64 usage; 66 no such process or file; 69 the target cannot be read by this tool; 70 an error \

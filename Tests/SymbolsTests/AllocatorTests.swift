@@ -1,5 +1,6 @@
 // Whose malloc live children use, with the allocators that Debian packages preloaded.
 
+import Glibc
 import HeapModel
 import Testing
 
@@ -108,6 +109,66 @@ import Testing
         """, as: "prefixed", "cc", "-rdynamic")
     let child = try WaitingChild([program])
     #expect(try report(of: child).identity == .interposed(.jemalloc, path: program))
+  }
+
+  @Test(
+    "other allocators are known by a name that only they have, or by their file's",
+    arguments: [
+      (
+        "size_t malloc_object_size_fast(void *p) { return 0; }", "a.so",
+        KnownAllocator.hardenedMalloc
+      ),
+      ("void rpmalloc_thread_initialize(void) {}", "b.so", .rpmalloc),
+      ("void _ZN8snmalloc4initEv(void) {}", "c.so", .snmalloc),
+      ("void _ZN5Hoard9HoardHeap4initEv(void) {}", "d.so", .hoard),
+      ("", "libhardened_malloc-light.so", .hardenedMalloc),
+      ("", "libsnmallocshim-checks.so", .snmalloc), ("", "libhoard.so", .hoard),
+      ("", "librpmallocwrap.so", .rpmalloc),
+    ])
+  func otherAllocators(mark: String, file: String, allocator: KnownAllocator) throws {
+    let directory = try TemporaryDirectory()
+    let library = try directory.compile(
+      """
+      #include <stddef.h>
+      extern void *__libc_malloc(size_t);
+      void *malloc(size_t size) { return __libc_malloc(size); }
+      \(mark)
+      """, as: file, "cc", "-shared", "-fPIC")
+    let child = try WaitingChild(["sleep", "1000"], environment: ["LD_PRELOAD=\(library)"])
+    #expect(try report(of: child).identity == .interposed(allocator, path: library))
+  }
+
+  @Test("where malloc leads is read from those who call it; one that never did is undecided")
+  func bindings() throws {
+    let directory = try TemporaryDirectory()
+    let path = try installed("libmimalloc.so.2")
+    let program = try directory.compile(
+      """
+      #include <stdlib.h>
+      #include <unistd.h>
+      int main(int count, char **values) {
+        void *volatile kept = count > 1 ? malloc(100) : NULL;
+        for (;;) pause();
+      }
+      """, as: "caller", "cc", "-Wl,-z,lazy", "-no-pie")
+    for calls in [false, true] {
+      let child = try WaitingChild(
+        [program] + (calls ? ["now"] : []), environment: ["LD_PRELOAD=\(path)"])
+      let memory = open("/proc/\(child.pid)/mem", O_RDONLY | O_CLOEXEC)
+      try #require(memory >= 0)
+      defer { close(memory) }
+      let objects = TargetObjects(pid: child.pid, mappings: try child.mappings())
+      let report = objects.allocator { address in
+        var word: UInt64 = 0
+        return pread(memory, &word, 8, off_t(address.bits)) == 8 ? word : nil
+      }
+      let definer = try #require(report.definers.first)
+      #expect(report.identity == .interposed(.mimalloc, path: definer))
+      #expect(report.bindings.first == MallocBinding(user: program, definer: calls ? definer : nil))
+      #expect(report.bindings.dropFirst().first?.user.hasSuffix("/libc.so.6") == true)
+      #expect(report.bindings.dropFirst().first?.definer == definer)
+      #expect(report.resolved == definer && report.others.isEmpty)
+    }
   }
 
   @Test("a program with AddressSanitizer in it uses the sanitizer's allocator")
