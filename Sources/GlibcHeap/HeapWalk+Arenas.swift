@@ -244,6 +244,7 @@ extension HeapWalk {
 
   /// Notes whether a thread was changing the present arena.
   private mutating func noteLock() {
+    hasMetCut = false
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked
