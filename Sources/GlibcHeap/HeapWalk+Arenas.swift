@@ -261,8 +261,9 @@ extension HeapWalk {
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
       linking: linking, collectsChunks: options.collectsChunks)
     if watchesCaches {
-      scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
-      scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+      let sizes = TcacheLayout.chunkSizes
+      scan.ground.watchedSize = sizes.lowerBound
+      scan.ground.watchedReach = sizes.upperBound &- sizes.lowerBound
     }
     prepareCaches()
     prepareFastbins()
