@@ -244,6 +244,7 @@ extension HeapWalk {
 
   /// Notes whether a thread was changing the present arena.
   private mutating func noteLock() {
+    hasMetCut = false
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked
@@ -261,8 +262,9 @@ extension HeapWalk {
       linking: linking, collectsChunks: options.collectsChunks)
     if tagsMemory { scan.ground.unusable = 16 }
     if watchesCaches {
-      scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
-      scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+      let sizes = TcacheLayout.chunkSizes
+      scan.ground.watchedSize = sizes.lowerBound
+      scan.ground.watchedReach = sizes.upperBound &- sizes.lowerBound
     }
     prepareCaches()
     prepareFastbins()

@@ -31,19 +31,15 @@ extension HeapWalk {
       state.address = inner
       return true
     }
-    if hasPending, field != nil, try takeSplit(before: address, &state, in: segment) {
+    if hasPending, field != nil, let end = try takeCut(at: address, state, in: segment) {
+      hasMetCut = true
+      marks.seek(to: end)
+      state.address = end
       return true
     }
-    let splitEnd = hasPending && field != nil ? try splitEnd(from: address, in: segment) : nil
     if hasPending {
       before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
       finishPending(isInUse: true, before: nil)
-    }
-    if let splitEnd {
-      takeRest(from: address, to: splitEnd)
-      marks.seek(to: splitEnd)
-      state.address = splitEnd
-      return true
     }
     let from = field == nil ? endOfPage(address) : address &+ 16
     let isSwappedOut = field == nil && window.isSwappedOut(address)
@@ -68,15 +64,36 @@ extension HeapWalk {
     return true
   }
 
-  /// Where the chunk ends that a thread is cutting in two at `address`, nil if none is.
+  /// Counts the pending chunk, and what follows it from `broken` on, of which a thread is cutting a chunk
+  /// in two, and returns where chunks go on; nil if no thread can be at that.
   ///
-  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, the pending
-  /// chunk's, and only then that of the rest. Until then, what follows says that the chunk before it is
-  /// free and how large it was in one piece.
+  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, and only then
+  /// that of the rest, where until then something else stands. So there can be one such place in an arena.
+  private mutating func takeCut(
+    at broken: UInt64, _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard isArenaLocked, !isLive, !hasMetCut else { return nil }
+    if let end = try splitEnd(from: broken, in: segment) {
+      finishPending(isInUse: true, before: nil)
+      takeRest(from: broken, to: end)
+      return end
+    }
+    guard let end = try resynchronise(from: broken &+ 16, in: segment) else { return nil }
+    if let rest = try forgetPhantoms(before: broken, cutUpTo: end, state, in: segment) {
+      takeRest(from: rest, to: end)
+    } else {
+      finishPending(isInUse: true, before: nil)
+      takeRest(from: broken, to: end)
+    }
+    return end
+  }
+
+  /// Where the chunk ends that begins with the pending one and goes on at `address`, nil if none does.
+  ///
+  /// What follows it says that the chunk before it is free and how large it was in one piece.
   private mutating func splitEnd(
     from address: UInt64, in segment: Segment
   ) throws(ReadFault) -> UInt64? {
-    guard isArenaLocked, !isLive else { return nil }
     let whole = scan.chunk
     var end = address &+ 32
     while end < scan.ground.boundary, insideStepsLeft > 0 {
@@ -89,32 +106,31 @@ extension HeapWalk {
     return nil
   }
 
-  /// Undoes what was counted of a chunk that a thread is cutting in two, if what stands where the rest
-  /// has no header yet looked like chunks, up to `broken`; the rest is then one chunk in use. Returns
-  /// whether that is so.
-  private mutating func takeSplit(
-    before broken: UInt64, _ state: inout SegmentWalk, in segment: Segment
-  ) throws(ReadFault) -> Bool {
-    guard isArenaLocked, !isLive, scan.ground.tcacheKey == 0,
-      let end = try resynchronise(from: broken &+ 16, in: segment),
-      let (wholeSize, behind) = try probeHeader(at: end), behind & 1 == 0,
-      wholeSize >= 64, wholeSize <= end &- segment.start
-    else { return false }
+  /// Undoes the counting of what looked like chunks, up to `broken`, in the rest of a chunk that is being
+  /// cut in two and that ends at `end`, and returns where the rest begins.
+  ///
+  /// Nil if it does not: what was an allocated chunk before says nothing at its end of where it began.
+  private mutating func forgetPhantoms(
+    before broken: UInt64, cutUpTo end: UInt64, _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard scan.ground.tcacheKey == 0, let (wholeSize, behind) = try probeHeader(at: end),
+      behind & 1 == 0, wholeSize >= 64, wholeSize <= end &- segment.start
+    else { return nil }
     let whole = end &- wholeSize
     guard whole < scan.chunk, state.resumption.map({ $0.address <= whole }) ?? true else {
-      return false
+      return nil
     }
     var headers: [(address: UInt64, field: UInt64)] = []
     var address = whole
     while address < broken {
-      guard headers.count < Self.mostInSplit, let (_, field) = try probeHeader(at: address),
+      guard headers.count < Self.mostPhantoms, let (_, field) = try probeHeader(at: address),
         scan.isPlausible(field, at: address), headers.isEmpty || marks.kind(of: address) == nil
-      else { return false }
+      else { return nil }
       headers.append((address, field))
       address &+= field & ~7
     }
     guard address == broken, headers.count >= 2, headers.last?.address == scan.chunk else {
-      return false
+      return nil
     }
     // The first is what is given away, and right; the last is not counted yet.
     for index in 1..<headers.count - 1 {
@@ -122,16 +138,12 @@ extension HeapWalk {
         headers[index].address, size: headers[index].field & ~7,
         isInUse: headers[index + 1].field & 1 != 0, sizes: &sizes)
     }
-    let rest = headers[1].address
-    scan.chunks.removeLast(from: RemoteAddress(rest))
-    takeRest(from: rest, to: end)
-    marks.seek(to: end)
-    state.address = end
-    return true
+    scan.chunks.removeLast(from: RemoteAddress(headers[1].address))
+    return headers[1].address
   }
 
   /// How many things that look like chunks may stand in a rest that has no header yet.
-  private static var mostInSplit: Int { 1 << 12 }
+  private static var mostPhantoms: Int { 1 << 12 }
 
   /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
   /// that may be, and the answer is no.

@@ -167,6 +167,10 @@ extension HeapWalk {
       }
       return try skipDamage(field: words.field, &state, in: segment, &summary) ? nil : .lost
     case .unreadable:
+      // What was chunks in the stop before may have become part of top, and been given back.
+      if !isLive, !window.isSwappedOut(address), isDueToMovement(state) {
+        return try skipMovement(&state, in: segment, &summary) ? nil : .lost
+      }
       return try skipDamage(field: nil, &state, in: segment, &summary) ? nil : .lost
     }
     return nil

@@ -90,6 +90,8 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
+  /// Whether a chunk that was being cut in two was met in this stop: a mutex is held by one thread.
+  var hasMetCut = false
   /// Whether any thread was inside malloc, or in what that had called, in the first stop.
   var isAnyInside = false
   /// How many bytes more the present arena's top chunk states than there are, in two's complement: it
