@@ -218,7 +218,9 @@ extension HeapWalk {
         isSize || isLive ? .inTransit : .arenaDamage, at: address &+ 16,
         "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
     }
-    if scan.ground.collectsChunks { scan.collect(address, size: size, .top) }
+    if scan.ground.collectsChunks, summary.topBytes >= 16 {
+      scan.collect(address, size: summary.topBytes, .top)
+    }
   }
 
   private mutating func header(
