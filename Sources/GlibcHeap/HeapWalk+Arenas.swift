@@ -100,7 +100,7 @@ extension HeapWalk {
     summary.free = scan.free
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
-    verifyBins(summary)
+    try verifyBins(summary)
     compareSystemBytes(summary, before: systemBytesBefore)
     if isLong, let pacing { try stopAgain(pacing) }
     return summary
@@ -242,6 +242,7 @@ extension HeapWalk {
     isArenaLocked =
       isLive || arena.isLocked
       || threads.count == 1 && instance.code?.contains(threads[0].programCounter) == true
+    scan.ground.isLocked = isArenaLocked
   }
 
   private mutating func prepareScan(index: Int, isMain: Bool) {
@@ -250,7 +251,7 @@ extension HeapWalk {
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      linking: linking, collectsChunks: options.collectsChunks)
+      linking: linking, collectsChunks: options.collectsChunks, isLocked: isArenaLocked)
     if isLive {
       scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
       scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
@@ -265,6 +266,8 @@ extension HeapWalk {
     scan.forwardSum = 0
     scan.backwardSum = 0
     scan.freeChunks.removeAll(keepingCapacity: true)
+    scan.unmatched = []
+    namedOverruns = []
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     scan.candidateLimit = candidateRoom
   }

@@ -78,6 +78,10 @@ package struct HeapWalk: ~Copyable {
   var probeMovesLeft = 20_000
   /// Steps that may still be made inside chunks whose size may be wrong: 64 MiB.
   var insideStepsLeft = 1 << 22
+  /// Looks at the contents of chunks that findings name.
+  var glimpsesLeft = 200
+  /// Chunks of the present arena that were named because they overran the header behind them.
+  var namedOverruns: Set<UInt64> = []
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
   /// Headers that may still be followed to find out where segments of the main arena are.
@@ -271,6 +275,7 @@ package struct HeapWalk: ~Copyable {
     collected.partial.checks = checks
     collected.partial.resynchronisations = progress.resynchronisations
     collected.binLists = binLists
+    collected.marks = marks
     collected.data = data
     collected.threadCount = threads.count
     return collected
