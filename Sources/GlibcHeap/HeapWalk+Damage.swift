@@ -55,14 +55,15 @@ extension HeapWalk {
       let look = try look(ofSize: field, at: address)
       log.add(
         .chainBreak, at: address, bytes: lost, chunk: before,
-        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here\(look); \(behind)")
+        "the size field" + (field.mayBeText ? "" : " 0x" + String(field, radix: 16))
+          + " cannot be a chunk's here\(look); \(behind)")
     } else if isSwappedOut {
       log.addSwapped(presentArena, at: address, bytes: lost)
     } else {
       log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(behind)")
     }
     guard let next else {
-      if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
+      if let top = segment.top { try recordTop(top, field: nil, in: segment, &summary) }
       return false
     }
     marks.seek(to: next)

@@ -240,7 +240,9 @@ struct BinLists: Sendable {
       log.add(
         canBe ? kind : .listDamage, at: holder &+ 16, chunk: chunk,
         "the link at \(RemoteAddress(holder &+ 16)) in a bin of arena \(index) leads to "
-          + "\(RemoteAddress(address)), which is no free chunk or is listed twice"
+          + (address.mayBeText && !canBe
+            ? "what is no address"
+            : "\(RemoteAddress(address)), which is no free chunk or is listed twice")
           + (chunk.map { ": \($0) was written to after it was freed" } ?? ""))
     }
     if missing.isEmpty, strangers.isEmpty {

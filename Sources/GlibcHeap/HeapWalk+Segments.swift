@@ -129,11 +129,13 @@ extension HeapWalk {
       // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
       // top is being split.
       if state.hasPending { finishPending(isInUse: true, before: nil) }
-      recordTop(address, field: state.isTopSplitting ? nil : field, in: segment, &summary)
+      try recordTop(
+        address, field: state.isTopSplitting ? nil : field, isBehindChunk: state.hasPending,
+        in: segment, &summary)
       return .top
     case .limit:
       if state.hasPending, segment.isMain {
-        recordTop(scan.chunk, field: scan.field, in: segment, &summary)
+        try recordTop(scan.chunk, field: scan.field, in: segment, &summary)
       } else if state.hasPending {
         log.add(
           .inTransit, at: scan.chunk &+ 16,
@@ -206,9 +208,12 @@ extension HeapWalk {
       marks: &marks, sizes: &sizes, log: &log)
   }
 
+  /// Counts the top chunk, whose size field is `field` if it means anything; `isBehindChunk` says that the
+  /// chunk that was pending last lies before it.
   mutating func recordTop(
-    _ address: UInt64, field: UInt64?, in segment: Segment, _ summary: inout ArenaSummary
-  ) {
+    _ address: UInt64, field: UInt64?, isBehindChunk: Bool = false, in segment: Segment,
+    _ summary: inout ArenaSummary
+  ) throws(ReadFault) {
     let size = segment.limit &- address
     let mapped = data.reachEnd(containing: address) ?? address
     let missing = segment.limit &- min(segment.limit, max(mapped, address))
@@ -225,9 +230,16 @@ extension HeapWalk {
       // It lags behind while the segment grows or shrinks; what cannot be a size is damage. While the
       // target runs it may be another chunk's by now.
       let isSize = field & 0b1110 == 0 && field & ~7 <= HeapInfoLayout.defaultHeapMaximum &+ size
+      let isMoment = isSize || isLive
+      let before =
+        isBehindChunk && !isMoment ? try named(scan.chunk, size: scan.size, .inUse) : nil
+      let look = isMoment ? "" : try look(ofSize: field, at: address)
       log.add(
-        isSize || isLive ? .inTransit : .arenaDamage, at: address &+ 16,
-        "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
+        isMoment ? .inTransit : .arenaDamage, at: address &+ 16, chunk: before,
+        "the top chunk's header says "
+          + (field.mayBeText && !isMoment ? "another size than the" : "\(field & ~7) bytes,")
+          + " \(size) \(field.mayBeText && !isMoment ? "bytes that " : "")are left to the segment's end"
+          + look + (before.map { "; the chunk before it is \($0)" } ?? ""))
     }
     if scan.ground.collectsChunks, summary.topBytes >= 16 {
       scan.collect(address, size: summary.topBytes, .top)

@@ -87,6 +87,14 @@ extension HeapWalk {
     return ": it is text, \(isAll ? "at least " : "")\(count) bytes of it from there on"
   }
 
+  /// Whether the chunk with the user pointer `user` is free and in a bin, by what follows it.
+  func isBinned(_ user: UInt64) throws(ReadFault) -> Bool {
+    guard let field = try reader.word(at: RemoteAddress(user &- 8)), field & ~7 >= 32,
+      let next = try reader.words(at: RemoteAddress(user &- 16 &+ (field & ~7)), count: 2)
+    else { return false }
+    return next[0] == field & ~7 && next[1] & 1 == 0
+  }
+
   /// The chunk before the pending one, if the walk came from there.
   mutating func chunkBeforePending(
     _ state: SegmentWalk, in segment: Segment
@@ -116,6 +124,10 @@ extension HeapWalk {
 }
 
 extension UInt64 {
+  /// Whether it may be part of a text, which is the program's and not to be shown: at least half of its
+  /// bytes are characters.
+  var mayBeText: Bool { bytesInMemory.count(where: \.isText) >= 4 }
+
   /// Its bytes as they lie in memory.
   fileprivate var bytesInMemory: [UInt8] {
     (0..<8 as Range<UInt64>).map { UInt8(truncatingIfNeeded: self >> (8 * $0)) }

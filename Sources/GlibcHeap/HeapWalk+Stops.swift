@@ -152,7 +152,7 @@ extension HeapWalk {
     progress.movedBytes &+= lost
     state.hasPending = false
     guard let next else {
-      if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
+      if let top = segment.top { try recordTop(top, field: nil, in: segment, &summary) }
       return false
     }
     state.address = next

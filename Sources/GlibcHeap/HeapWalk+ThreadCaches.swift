@@ -334,12 +334,16 @@ extension HeapWalk {
     next.remaining -= 1
     guard next.address != 0 else { return nil }
     guard try canHoldUserPointer(next.address) else {
+      // Freed into a bin as well, which the walk along the chunks tells.
+      if try isBinned(step.address) { return nil }
       let written = look(of: stored).map { ", its first word is \($0)" } ?? ""
       let place =
         data.range(containing: next.address) == nil ? "outside of any heap" : "which is misaligned"
       reportList(
         cache, step,
-        "leads on from \(RemoteAddress(step.address)) to \(RemoteAddress(next.address)), \(place): "
+        "leads on from \(RemoteAddress(step.address)) to "
+          + (stored.mayBeText
+            ? "what is no address: " : "\(RemoteAddress(next.address)), \(place): ")
           + "that chunk was written to after it was freed\(written)")
       return nil
     }

@@ -32,7 +32,8 @@ struct UnmatchedChunk: Sendable {
   func log(_ log: inout FindingLog) {
     log.add(
       .inTransit, at: address &+ 16,
-      "a free chunk of \(size) bytes is followed by a header that says \(stated)")
+      "a free chunk of \(size) bytes is followed by a header that says "
+        + (stated.mayBeText ? "another" : "\(stated)"))
   }
 }
 

@@ -173,6 +173,14 @@ struct HeapDocument: Decodable {
     var address: String?
     var bytes: UInt64
     var detail: String
+    var chunk: NamedChunk?
+
+    struct NamedChunk: Decodable, Equatable {
+      var address: String
+      var size: UInt64
+      var state: String
+      var holds: String?
+    }
   }
 
   var schema: String

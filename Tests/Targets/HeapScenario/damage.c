@@ -54,6 +54,33 @@ static void run_over(size_t size, size_t length) {
   for (size_t done = 0; done < length; done++) *end++ = (char)('a' + done % 26);
 }
 
+// An object with a table of functions, as C++ and the kernel's drivers have them, filled too far.
+static void run_over_from_object(void) {
+  static void *(*const operations[])(size_t) = {malloc};
+  struct object {
+    void *(*const *operations)(size_t);
+    uint8_t rest[32];
+  } *object = no_memory_check(malloc(sizeof *object), "malloc");
+  void *next = no_memory_check(malloc(40), "malloc");
+  put_block("block", object);
+  put_block("next", next);
+  object->operations = operations;
+  uint8_t *volatile end = object->rest;
+  for (size_t done = 0; done < 48; done++) *end++ = 0xff;
+}
+
+// A string that is longer than the last block of the heap, into the top chunk.
+static void run_over_top(size_t size, size_t length) {
+  // The rest of what lies free elsewhere is used up first.
+  char *block = no_memory_check(malloc(size), "malloc");
+  while ((char *)top_size_after(block) != block + malloc_usable_size(block)) {
+    block = no_memory_check(malloc(size), "malloc");
+  }
+  put_block("block", block);
+  char *volatile end = block;
+  for (size_t done = 0; done < length; done++) *end++ = (char)('a' + done % 26);
+}
+
 // A string that fills its block, with its NUL one byte behind. Blocks of 0xf8 bytes have chunks of
 // 0x100 bytes, of which the NUL takes only the flags; the others lose part of their size.
 static void end_one_too_far(size_t size, size_t next_size) {
@@ -131,6 +158,8 @@ static void write_to_fastbin(void) {
 
 static bool have_bug(const char *kind) {
   if (strcmp(kind, "overflow") == 0) run_over(40, 70);
+  else if (strcmp(kind, "overflow-object") == 0) run_over_from_object();
+  else if (strcmp(kind, "overflow-top") == 0) run_over_top(40, 70);
   else if (strcmp(kind, "nul") == 0) end_one_too_far(0xe8, 0xf8);
   else if (strcmp(kind, "nul-in-size") == 0) end_one_too_far(0xe8, 0x138);
   else if (strcmp(kind, "twice") == 0) free_twice();
