@@ -102,7 +102,7 @@ extension HeapWalk {
     summary.free = scan.free
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
-    verifyBins(summary)
+    try verifyBins(summary)
     compareSystemBytes(&summary, before: systemBytesBefore)
     if isLong, let pacing { try stopAgain(pacing) }
     return summary
@@ -251,6 +251,7 @@ extension HeapWalk {
       || threads.count == 1
         && (instance.code?.contains(threads[0].programCounter) == true
           || progress.moment == 0 && isAnyInside)
+    scan.ground.isLocked = isArenaLocked
   }
 
   private mutating func prepareScan(index: Int, isMain: Bool) {
@@ -259,7 +260,7 @@ extension HeapWalk {
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      linking: linking, collectsChunks: options.collectsChunks)
+      linking: linking, collectsChunks: options.collectsChunks, isLocked: isArenaLocked)
     if tagsMemory { scan.ground.unusable = 16 }
     if watchesCaches {
       let sizes = TcacheLayout.chunkSizes
@@ -276,6 +277,8 @@ extension HeapWalk {
     scan.forwardSum = 0
     scan.backwardSum = 0
     scan.freeChunks.removeAll(keepingCapacity: true)
+    scan.unmatched = []
+    namedOverruns = []
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     scan.candidateLimit = candidateRoom
   }

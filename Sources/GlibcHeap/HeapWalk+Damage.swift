@@ -17,13 +17,14 @@ extension HeapWalk {
   ) throws(ReadFault) -> Bool {
     let address = state.address
     let hasPending = state.hasPending
-    var before = "no chunk before it"
     state.hasPending = false
     if hasPending, field != nil, let inner = try chunkInside(before: address, in: segment) {
+      let before = try chunkBeforePending(state, in: segment)
       log.add(
-        .chainBreak, at: scan.chunk &+ 16,
+        .chainBreak, at: scan.chunk &+ 16, chunk: before,
         "the chunk at \(RemoteAddress(scan.chunk &+ 16)) says that it has \(scan.size) bytes, but "
-          + "chunks go on inside of it, after \(inner &- scan.chunk)")
+          + "chunks go on inside of it, after \(inner &- scan.chunk)"
+          + (before.map { "; the chunk before it is \($0)" } ?? ""))
       scan.finish(
         size: inner &- scan.chunk, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes,
         log: &log)
@@ -37,23 +38,28 @@ extension HeapWalk {
       state.address = end
       return true
     }
-    if hasPending {
-      before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
-      finishPending(isInUse: true, before: nil)
-    }
+    let cut = hasPending && field != nil ? try cutPending(state, in: segment) : nil
+    let before = hasPending ? try named(scan.chunk, size: scan.size, .inUse) : nil
+    if hasPending { finishPending(isInUse: true, before: nil) }
     let from = field == nil ? endOfPage(address) : address &+ 16
     let isSwappedOut = field == nil && window.isSwappedOut(address)
     let next = try resynchronise(from: from, in: segment)
     let lost = (next ?? scan.ground.boundary) &- address
     summary.unaccountedBytes &+= lost
-    if let field {
+    let behind = before.map { "the chunk before it is \($0)" } ?? "no chunk before it"
+    if let cut, let before {
       log.add(
-        .chainBreak, at: address, bytes: lost,
-        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
+        .chainBreak, at: before.userAddress.bits, bytes: lost, chunk: cut,
+        Overrun.detail(of: before.userAddress, after: cut))
+    } else if let field {
+      let look = try look(ofSize: field, at: address)
+      log.add(
+        .chainBreak, at: address, bytes: lost, chunk: before,
+        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here\(look); \(behind)")
     } else if isSwappedOut {
       log.addSwapped(presentArena, at: address, bytes: lost)
     } else {
-      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
+      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(behind)")
     }
     guard let next else {
       if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
@@ -62,6 +68,19 @@ extension HeapWalk {
     marks.seek(to: next)
     state.address = next
     return true
+  }
+
+  /// The chunk before the pending one, if it has written a NUL over the lowest byte of that one's size,
+  /// so that what follows is no header.
+  private mutating func cutPending(
+    _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> NamedChunk? {
+    guard scan.field & 0xff == 0, !isArenaLocked, !isLive,
+      scan.unmatched.last.map({ $0.address &+ $0.size == scan.chunk }) == true,
+      let before = try chunkBeforePending(state, in: segment)
+    else { return nil }
+    namedOverruns.insert(before.userAddress.bits &- 16)
+    return before
   }
 
   /// Counts the pending chunk, and what follows it from `broken` on, of which a thread is cutting a chunk
@@ -147,7 +166,7 @@ extension HeapWalk {
 
   /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
   /// that may be, and the answer is no.
-  private mutating func moveProbe(
+  mutating func moveProbe(
     to address: inout UInt64, in segment: Segment
   ) throws(ReadFault) -> Bool {
     if probe.holds(address, 16) { return true }

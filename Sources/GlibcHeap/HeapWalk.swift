@@ -88,6 +88,10 @@ package struct HeapWalk: ~Copyable {
   var probeMovesLeft = 20_000
   /// Steps that may still be made inside chunks whose size may be wrong: 64 MiB.
   var insideStepsLeft = 1 << 22
+  /// Looks at the contents of chunks that findings name.
+  var glimpsesLeft = 200
+  /// Chunks of the present arena that were named because they overran the header behind them.
+  var namedOverruns: Set<UInt64> = []
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
   /// Whether a chunk that was being cut in two was met in this stop: a mutex is held by one thread.
@@ -261,7 +265,7 @@ package struct HeapWalk: ~Copyable {
     pacing?.beginWork()
     // A child of a process with threads has their arenas and their tcaches, but one thread. Elsewhere
     // there are none that no thread has but for a moment.
-    watchesCaches = isWithoutRegisters || arenas.count > threads.count
+    watchesCaches = isLive || arenas.count > threads.count
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
@@ -289,6 +293,7 @@ package struct HeapWalk: ~Copyable {
     collected.partial.checks = checks
     collected.partial.resynchronisations = progress.resynchronisations
     collected.binLists = binLists
+    collected.marks = marks
     collected.data = data
     collected.threadCount = threads.count
     return collected
