@@ -112,6 +112,8 @@ struct GlibcMatrixTests {
         threadVectors: row.threadVectors, usableMore: row.isChecked ? 64 : 0,
         mmappedDrifts: glibc.minor >= 43))
     #expect(comparison.differences.prefix(10) == [])
+    // malloc that checks says what was asked for, to the byte.
+    #expect(row.isChecked == oracle.live.values.contains { $0 % 8 != 0 })
     // Nobody is inside malloc, and nobody looks so.
     #expect(comparison.document.capture.retries == 0)
     let target = comparison.document.target
@@ -164,6 +166,27 @@ struct GlibcMatrixTests {
     #expect(wrong.prefix(5) == [])
     #expect(inUse.count == recorded.live.count)
     #expect(try run.program.close() == .exit(0))
+  }
+
+  /// Up to 2.33 mcheck puts 48 bytes before every block and one behind it, by malloc's hooks.
+  @Test("with mcheck, every block is inside of a chunk in use that has room for its header")
+  func mcheck() throws {
+    let glibc = DebianGlibc.v231
+    try need(glibc)
+    let program = try TargetProgram(
+      glibc.launch(try glibc.program("Allocating.c", flags: ["-lmcheck"])))
+    // The usable sizes that it prints are mcheck's words, taken for headers.
+    let live = try program.waitForOracle().live.keys
+    #expect(live.count == 900)
+    let rows = try byAddress(try reportedChunks(program.pid))
+    for address in live {
+      let row = try #require(rows[try #require(address.retreated(by: 48))])
+      #expect(row.state == "in_use" && row.usable >= 5000 + 48 + 1)
+    }
+    let document = try reportedHeap(program.pid)
+    #expect(document.coverage == 1 && document.findings.isEmpty, "\(document.findings)")
+    #expect(document.checks.allSatisfy { $0.holds && $0.expected == $0.found })
+    #expect(try program.close() == .exit(0))
   }
 
   /// Objects of all sizes, some of them gone.

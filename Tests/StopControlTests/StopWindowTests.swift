@@ -67,6 +67,8 @@ struct StopWindowTests {
       #expect(mappings.contains { $0.isWritable && $0.range.contains(thread.threadPointer) })
     }
     #expect(Set(window.threads.map(\.threadPointer)).count == 300)
+    // Of what kind the call is that each of them waits in.
+    #expect(window.threads.allSatisfy { $0.systemCall != nil && $0.systemCall != .memory })
     #expect(window.length > .zero)
     let length = window.end()
     #expect(length > .zero && length < .seconds(10))
