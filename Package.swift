@@ -19,6 +19,19 @@ let parsing: [SwiftSetting] =
 /// load the Swift runtime, and that allocates before their first line.
 let plainC: [LinkerSetting] = [.unsafeFlags(["-nostartfiles"])]
 
+/// With MALLOSCOPE_FUZZER set, as Tests/fuzz does: the fuzzer is built, too, and counts which parts of
+/// these targets an input reaches. It needs clang's libFuzzer, which not every toolchain has.
+let isFuzzing = Context.environment["MALLOSCOPE_FUZZER"] != nil
+let fuzzed: [SwiftSetting] = isFuzzing ? [.unsafeFlags(["-sanitize=fuzzer"])] : []
+let fuzzers: [Target] =
+  isFuzzing
+  ? [
+    .systemLibrary(name: "CFuzzer", path: "Tests/CFuzzer"),
+    .executableTarget(
+      name: "HeapFuzzer", dependencies: ["CFuzzer", "HeapFuzzing"], path: "Tests/HeapFuzzer",
+      swiftSettings: house, linkerSettings: [.unsafeFlags(["-sanitize=fuzzer", "-use-ld=lld"])]),
+  ] : []
+
 let package = Package(
   name: "malloscope",
   products: [
@@ -37,7 +50,7 @@ let package = Package(
       name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libdw",
       providers: [.apt(["libelf-dev", "libdw-dev"])]),
     .target(name: "HeapModel", swiftSettings: parsing),
-    .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing),
+    .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing + fuzzed),
     .target(
       name: "LinuxTarget", dependencies: ["HeapModel", "RemoteMemory", "CPtrace"],
       swiftSettings: parsing),
@@ -48,7 +61,8 @@ let package = Package(
       name: "Symbols", dependencies: ["HeapModel", "LinuxTarget", "CElfutils", "CPtrace"],
       swiftSettings: parsing),
     .target(
-      name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
+      name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"],
+      swiftSettings: parsing + fuzzed),
     .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
     .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
     .target(name: "TerminalUI", swiftSettings: house),
@@ -74,6 +88,9 @@ let package = Package(
     .target(
       name: "TestKit", dependencies: ["HeapModel", "RemoteMemory"], path: "Tests/TestKit",
       swiftSettings: house),
+    .target(
+      name: "HeapFuzzing", dependencies: ["GlibcHeap", "HeapModel", "RemoteMemory", "TestKit"],
+      path: "Tests/HeapFuzzing", swiftSettings: house),
     .testTarget(
       name: "HeapModelTests", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: house),
     .testTarget(
@@ -93,7 +110,7 @@ let package = Package(
       swiftSettings: house),
     .testTarget(
       name: "GlibcHeapTests",
-      dependencies: ["GlibcHeap", "HeapModel", "RemoteMemory", "TestKit"],
+      dependencies: ["GlibcHeap", "HeapFuzzing", "HeapModel", "RemoteMemory", "TestKit"],
       swiftSettings: house),
     .testTarget(
       name: "Arm64Tests",
@@ -128,7 +145,7 @@ let package = Package(
     .executableTarget(
       name: "HeapBenchmark", dependencies: ["CPtrace", "TestKit", "malloscope", "HeapScenario"],
       path: "Tests/Benchmarks", swiftSettings: house),
-  ],
+  ] + fuzzers,
   cLanguageStandard: .c11,
   cxxLanguageStandard: .cxx17
 )

@@ -3,48 +3,6 @@
 import HeapModel
 import RemoteMemory
 
-/// What stands where a chunk begins: its header, and where it has its list links if it is free.
-struct HeaderWords: BitwiseCopyable {
-  /// The size of the chunk before it, if that is free.
-  var previousSize: UInt64
-  /// The size field.
-  var field: UInt64
-  /// The first two words behind the header.
-  var forward: UInt64
-  var backward: UInt64
-}
-
-/// A chunk that its successor's header calls free.
-struct FreeChunk: BitwiseCopyable {
-  var address: UInt64
-  var size: UInt64
-  var forward: UInt64
-  var backward: UInt64
-}
-
-/// A chunk that could be in a fastbin by what its first word holds.
-///
-/// 16 bytes, since there may be millions: addresses of chunks leave their lowest four bits to others.
-struct FastbinCandidate: BitwiseCopyable {
-  private let addressAndBin: UInt64
-  private let nextAndFlag: UInt64
-
-  /// Makes one of a chunk of a fastbin's size, of which the decoded link leads to `next`, 0 at a list's
-  /// end.
-  ///
-  /// Both addresses must be multiples of 16.
-  init(address: UInt64, size: UInt64, next: UInt64, isCounted: Bool) {
-    addressAndBin = address | ((size >> 4) &- 2) & 15
-    nextAndFlag = next | (isCounted ? 1 : 0)
-  }
-
-  var address: UInt64 { addressAndBin & ~15 }
-  var size: UInt64 { 32 &+ (addressAndBin & 15) << 4 }
-  var next: UInt64 { nextAndFlag & ~15 }
-  /// Whether it was counted as cached already.
-  var isCounted: Bool { nextAndFlag & 1 != 0 }
-}
-
 /// A walk along one segment's chunks, and what it has counted in one arena so far.
 ///
 /// A chunk's state is told by its successor's header, so one chunk is always pending. The scan
@@ -87,6 +45,8 @@ struct ChainScan {
     /// Whether the arena has changed since the walk of it began, so that a chunk that was the last of
     /// one stop can have become part of another.
     var isMoving = false
+    /// Whether a thread was changing the arena, so that a chunk can be on its way from one list to another.
+    var isLocked = false
     /// The second word of every chunk in a tcache, 0 if the tcaches' lists are known instead.
     var tcacheKey: UInt64 = 0
   }
@@ -114,6 +74,9 @@ struct ChainScan {
   var forwardSum: UInt64 = 0
   var backwardSum: UInt64 = 0
   var freeChunks: [FreeChunk] = []
+  /// Free chunks whose successors state another size, and how many are noted.
+  var unmatched: [UnmatchedChunk] = []
+  static let unmatchedLimit = 64
   var fastbinCandidates: [FastbinCandidate] = []
   /// How many of them are noted, and whether there were more.
   var candidateLimit = ChainScan.fastbinCandidateLimit
@@ -285,23 +248,19 @@ struct ChainScan {
       let mark = marks.next
       marks.advance()
       guard mark == chunk, isInUse else {
-        if mark >= chunk {
-          log.add(
-            ground.isMoving ? .inTransit : .listDamage, at: mark &+ 16,
-            "a tcache leads to \(RemoteAddress(mark &+ 16)), which is "
-              + (mark == chunk ? "free in a bin" : "inside another chunk"))
-        }
+        if mark >= chunk { reportStray(mark, kind, in: chunk, size: size, state, log: &log) }
         continue
       }
       switch kind {
       case .structure:
         state = .internal
-      case .cached(let allowed):
+      case .cached(let allowed, let tid):
         state = .tcache
         if !allowed.contains(size) {
           log.add(
             .listDamage, at: chunk &+ 16,
-            "a tcache bin for chunks of \(allowed.lowerBound) bytes holds one of \(size) bytes")
+            "the tcache list of thread \(tid) for chunks of \(allowed.lowerBound) bytes holds one of "
+              + "\(size) bytes")
         }
       }
     }
@@ -317,9 +276,12 @@ struct ChainScan {
             address: chunk, size: size, forward: links.forward, backward: links.backward))
       }
       if let previousSize, previousSize != size {
-        log.add(
-          .inTransit, at: chunk &+ 16,
-          "a free chunk of \(size) bytes is followed by a header that says \(previousSize)")
+        let found = UnmatchedChunk(address: chunk, size: size, stated: previousSize)
+        if unmatched.count < Self.unmatchedLimit {
+          unmatched.append(found)
+        } else {
+          found.log(&log)
+        }
       }
     case .tcache, .fastbin: cached.add(size: size)
     case .internal: structures.add(size: size)
@@ -327,6 +289,27 @@ struct ChainScan {
     }
     if ground.collectsChunks { collect(chunk, size: size, state) }
     return state
+  }
+
+  /// Names a `mark` that is no chunk's in use: in the free one at `chunk`, or inside of that.
+  private func reportStray(
+    _ mark: UInt64, _ kind: Marks.Kind, in chunk: UInt64, size: UInt64, _ state: ChunkState,
+    log: inout FindingLog
+  ) {
+    let list =
+      switch kind {
+      case .structure: "a thread's pointer to its tcache"
+      case .cached(let sizes, let tid):
+        "the tcache list of thread \(tid) for chunks of \(sizes.lowerBound) bytes"
+      }
+    let named = NamedChunk(userAddress: RemoteAddress(chunk &+ 16), size: size, state: state)
+    let isMoment = ground.isMoving || ground.isLocked && mark == chunk
+    log.add(
+      isMoment ? .inTransit : .listDamage, at: mark &+ 16, chunk: named,
+      mark == chunk
+        ? "\(named.userAddress), of \(size) bytes, is in \(list) and in a bin"
+          + (isMoment ? "" : ": it was freed twice")
+        : "\(list) leads to \(RemoteAddress(mark &+ 16)), which is inside of the chunk \(named)")
   }
 
   /// Notes a chunk that may be in a fastbin; one with the key of a tcache, which counts as cached

@@ -23,6 +23,8 @@ package struct CollectedHeap: Sendable {
   /// kept already.
   var chunks = ChunkStore()
   var fastbinChunks: [UInt64] = []
+  /// What is in the tcaches.
+  var marks: Marks?
   /// What the threads inside malloc have in their registers and at the end of their stacks.
   var heldWords: Set<UInt64> = []
   /// The mappings of mmapped chunks.
@@ -49,7 +51,9 @@ package struct CollectedHeap: Sendable {
   package mutating func snapshot() -> HeapSnapshot {
     for lists in fastbins { follow(lists) }
     for lists in binLists {
-      partial.checks[lists.check] = lists.compare(threads: threadCount, data: data, log: &log)
+      let comparison = lists.compare(threads: threadCount, data: data, log: &log)
+      partial.checks[lists.check] = comparison.check
+      for chunk in comparison.inUse { countAsInUse(chunk, arena: lists.index) }
     }
     var snapshot = partial
     snapshot.sizes = sizes.classes
@@ -96,7 +100,7 @@ package struct CollectedHeap: Sendable {
       while address != 0 {
         guard let index = candidates.index(of: address, by: { $0.address }) else {
           if isWhole {
-            report(address, head.size, "leads to what is no cached chunk of that size")
+            reportEnd(address, head.size, isBeingChanged: lists.isBeingChanged)
           } else if log.hasSwapped(.arena(lists.arena)) {
             log.addSwapped(.arena(lists.arena), at: address, places: 0)
           }
@@ -207,6 +211,18 @@ package struct CollectedHeap: Sendable {
     sizes.update(size) { $0.inUse -= 1 }
   }
 
+  /// Counts a chunk that was counted as free as in use.
+  private mutating func countAsInUse(_ chunk: UnmatchedChunk, arena index: Int) {
+    guard let place = partial.arenas.firstIndex(where: { $0.index == index }) else { return }
+    if keepsChunks { states[chunk.address] = .inUse }
+    partial.arenas[place].free.add(size: chunk.size, count: -1)
+    partial.arenas[place].inUse.add(size: chunk.size)
+    sizes.update(chunk.size) {
+      $0.free -= 1
+      $0.inUse += 1
+    }
+  }
+
   /// Counts a chunk that was counted as in use as cached; `place` is that of its arena.
   mutating func countAsCached(
     _ chunk: UInt64, _ size: UInt64, _ state: ChunkState, arena place: Int
@@ -218,6 +234,26 @@ package struct CollectedHeap: Sendable {
     sizes.update(size) {
       $0.inUse -= 1
       $0.cached += 1
+    }
+  }
+
+  /// Says where a fastbin for chunks of `size` bytes ends too soon.
+  private mutating func reportEnd(_ address: UInt64, _ size: UInt64, isBeingChanged: Bool) {
+    let user = RemoteAddress(address &+ 16)
+    if case .cached(_, let tid) = marks?.kind(of: address) {
+      log.add(
+        isBeingChanged ? .inTransit : .listDamage, at: user.bits,
+        chunk: NamedChunk(userAddress: user, size: size, state: .tcache),
+        "\(user) is in the fastbin for chunks of \(size) bytes and in the tcache of thread \(tid)"
+          + (isBeingChanged ? "" : ": it was freed twice"))
+    } else if data.canHoldUserPointer(user.bits) {
+      log.add(
+        .listDamage, at: user.bits,
+        chunk: NamedChunk(userAddress: user, size: size, state: .fastbin),
+        "the fastbin for chunks of \(size) bytes leads nowhere from \(user) on: that chunk was "
+          + "written to after it was freed, or is none of that size")
+    } else {
+      report(address, size, "leads to what is no cached chunk of that size")
     }
   }
 

@@ -34,15 +34,16 @@ struct FindingLog {
   var isMuted = false
 
   mutating func add(
-    _ kind: Finding.Kind, at address: UInt64?, bytes: UInt64 = 0, evenIfMuted: Bool = false,
-    _ detail: @autoclosure () -> String
+    _ kind: Finding.Kind, at address: UInt64?, bytes: UInt64 = 0, chunk: NamedChunk? = nil,
+    evenIfMuted: Bool = false, _ detail: @autoclosure () -> String
   ) {
     if isMuted, !evenIfMuted { return }
     guard kept.count < Self.limit else {
       suppressed += 1
       return
     }
-    kept.append(Finding(kind, at: address.map(RemoteAddress.init), bytes: bytes, detail()))
+    kept.append(
+      Finding(kind, at: address.map(RemoteAddress.init), bytes: bytes, chunk: chunk, detail()))
   }
 
   // MARK: Swapped out

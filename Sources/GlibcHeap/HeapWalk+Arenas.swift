@@ -102,7 +102,7 @@ extension HeapWalk {
     summary.free = scan.free
     summary.cached = scan.cached
     summary.tcacheStructures = scan.structures
-    verifyBins(summary)
+    try verifyBins(summary)
     compareSystemBytes(&summary, before: systemBytesBefore)
     if isLong, let pacing { try stopAgain(pacing) }
     return summary
@@ -244,12 +244,14 @@ extension HeapWalk {
 
   /// Notes whether a thread was changing the present arena.
   private mutating func noteLock() {
+    hasMetCut = false
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked
       || threads.count == 1
         && (instance.code?.contains(threads[0].programCounter) == true
           || progress.moment == 0 && isAnyInside)
+    scan.ground.isLocked = isArenaLocked
   }
 
   private mutating func prepareScan(index: Int, isMain: Bool) {
@@ -258,11 +260,12 @@ extension HeapWalk {
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      linking: linking, collectsChunks: options.collectsChunks)
+      linking: linking, collectsChunks: options.collectsChunks, isLocked: isArenaLocked)
     if tagsMemory { scan.ground.unusable = 16 }
     if watchesCaches {
-      scan.ground.watchedSize = TcacheLayout.bytes.chunkSize
-      scan.ground.watchedReach = TcacheLayout.slots.chunkSize &+ 16 &- TcacheLayout.bytes.chunkSize
+      let sizes = TcacheLayout.chunkSizes
+      scan.ground.watchedSize = sizes.lowerBound
+      scan.ground.watchedReach = sizes.upperBound &- sizes.lowerBound
     }
     prepareCaches()
     prepareFastbins()
@@ -274,6 +277,8 @@ extension HeapWalk {
     scan.forwardSum = 0
     scan.backwardSum = 0
     scan.freeChunks.removeAll(keepingCapacity: true)
+    scan.unmatched = []
+    namedOverruns = []
     scan.fastbinCandidates.removeAll(keepingCapacity: true)
     scan.candidateLimit = candidateRoom
   }

@@ -17,13 +17,14 @@ extension HeapWalk {
   ) throws(ReadFault) -> Bool {
     let address = state.address
     let hasPending = state.hasPending
-    var before = "no chunk before it"
     state.hasPending = false
     if hasPending, field != nil, let inner = try chunkInside(before: address, in: segment) {
+      let before = try chunkBeforePending(state, in: segment)
       log.add(
-        .chainBreak, at: scan.chunk &+ 16,
+        .chainBreak, at: scan.chunk &+ 16, chunk: before,
         "the chunk at \(RemoteAddress(scan.chunk &+ 16)) says that it has \(scan.size) bytes, but "
-          + "chunks go on inside of it, after \(inner &- scan.chunk)")
+          + "chunks go on inside of it, after \(inner &- scan.chunk)"
+          + (before.map { "; the chunk before it is \($0)" } ?? ""))
       scan.finish(
         size: inner &- scan.chunk, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes,
         log: &log)
@@ -31,33 +32,34 @@ extension HeapWalk {
       state.address = inner
       return true
     }
-    if hasPending, field != nil, try takeSplit(before: address, &state, in: segment) {
+    if hasPending, field != nil, let end = try takeCut(at: address, state, in: segment) {
+      hasMetCut = true
+      marks.seek(to: end)
+      state.address = end
       return true
     }
-    let splitEnd = hasPending && field != nil ? try splitEnd(from: address, in: segment) : nil
-    if hasPending {
-      before = "the chunk before it at \(RemoteAddress(scan.chunk &+ 16)) has \(scan.size) bytes"
-      finishPending(isInUse: true, before: nil)
-    }
-    if let splitEnd {
-      takeRest(from: address, to: splitEnd)
-      marks.seek(to: splitEnd)
-      state.address = splitEnd
-      return true
-    }
+    let cut = hasPending && field != nil ? try cutPending(state, in: segment) : nil
+    let before = hasPending ? try named(scan.chunk, size: scan.size, .inUse) : nil
+    if hasPending { finishPending(isInUse: true, before: nil) }
     let from = field == nil ? endOfPage(address) : address &+ 16
     let isSwappedOut = field == nil && window.isSwappedOut(address)
     let next = try resynchronise(from: from, in: segment)
     let lost = (next ?? scan.ground.boundary) &- address
     summary.unaccountedBytes &+= lost
-    if let field {
+    let behind = before.map { "the chunk before it is \($0)" } ?? "no chunk before it"
+    if let cut, let before {
       log.add(
-        .chainBreak, at: address, bytes: lost,
-        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here; \(before)")
+        .chainBreak, at: before.userAddress.bits, bytes: lost, chunk: cut,
+        Overrun.detail(of: before.userAddress, after: cut))
+    } else if let field {
+      let look = try look(ofSize: field, at: address)
+      log.add(
+        .chainBreak, at: address, bytes: lost, chunk: before,
+        "the size field 0x\(String(field, radix: 16)) cannot be a chunk's here\(look); \(behind)")
     } else if isSwappedOut {
       log.addSwapped(presentArena, at: address, bytes: lost)
     } else {
-      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(before)")
+      log.add(.unreadable, at: address, bytes: lost, "chunks cannot be read here; \(behind)")
     }
     guard let next else {
       if let top = segment.top { recordTop(top, field: nil, in: segment, &summary) }
@@ -68,15 +70,49 @@ extension HeapWalk {
     return true
   }
 
-  /// Where the chunk ends that a thread is cutting in two at `address`, nil if none is.
+  /// The chunk before the pending one, if it has written a NUL over the lowest byte of that one's size,
+  /// so that what follows is no header.
+  private mutating func cutPending(
+    _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> NamedChunk? {
+    guard scan.field & 0xff == 0, !isArenaLocked, !isLive,
+      scan.unmatched.last.map({ $0.address &+ $0.size == scan.chunk }) == true,
+      let before = try chunkBeforePending(state, in: segment)
+    else { return nil }
+    namedOverruns.insert(before.userAddress.bits &- 16)
+    return before
+  }
+
+  /// Counts the pending chunk, and what follows it from `broken` on, of which a thread is cutting a chunk
+  /// in two, and returns where chunks go on; nil if no thread can be at that.
   ///
-  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, the pending
-  /// chunk's, and only then that of the rest. Until then, what follows says that the chunk before it is
-  /// free and how large it was in one piece.
+  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, and only then
+  /// that of the rest, where until then something else stands. So there can be one such place in an arena.
+  private mutating func takeCut(
+    at broken: UInt64, _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard isArenaLocked, !isLive, !hasMetCut else { return nil }
+    if let end = try splitEnd(from: broken, in: segment) {
+      finishPending(isInUse: true, before: nil)
+      takeRest(from: broken, to: end)
+      return end
+    }
+    guard let end = try resynchronise(from: broken &+ 16, in: segment) else { return nil }
+    if let rest = try forgetPhantoms(before: broken, cutUpTo: end, state, in: segment) {
+      takeRest(from: rest, to: end)
+    } else {
+      finishPending(isInUse: true, before: nil)
+      takeRest(from: broken, to: end)
+    }
+    return end
+  }
+
+  /// Where the chunk ends that begins with the pending one and goes on at `address`, nil if none does.
+  ///
+  /// What follows it says that the chunk before it is free and how large it was in one piece.
   private mutating func splitEnd(
     from address: UInt64, in segment: Segment
   ) throws(ReadFault) -> UInt64? {
-    guard isArenaLocked, !isLive else { return nil }
     let whole = scan.chunk
     var end = address &+ 32
     while end < scan.ground.boundary, insideStepsLeft > 0 {
@@ -89,32 +125,31 @@ extension HeapWalk {
     return nil
   }
 
-  /// Undoes what was counted of a chunk that a thread is cutting in two, if what stands where the rest
-  /// has no header yet looked like chunks, up to `broken`; the rest is then one chunk in use. Returns
-  /// whether that is so.
-  private mutating func takeSplit(
-    before broken: UInt64, _ state: inout SegmentWalk, in segment: Segment
-  ) throws(ReadFault) -> Bool {
-    guard isArenaLocked, !isLive, scan.ground.tcacheKey == 0,
-      let end = try resynchronise(from: broken &+ 16, in: segment),
-      let (wholeSize, behind) = try probeHeader(at: end), behind & 1 == 0,
-      wholeSize >= 64, wholeSize <= end &- segment.start
-    else { return false }
+  /// Undoes the counting of what looked like chunks, up to `broken`, in the rest of a chunk that is being
+  /// cut in two and that ends at `end`, and returns where the rest begins.
+  ///
+  /// Nil if it does not: what was an allocated chunk before says nothing at its end of where it began.
+  private mutating func forgetPhantoms(
+    before broken: UInt64, cutUpTo end: UInt64, _ state: SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard scan.ground.tcacheKey == 0, let (wholeSize, behind) = try probeHeader(at: end),
+      behind & 1 == 0, wholeSize >= 64, wholeSize <= end &- segment.start
+    else { return nil }
     let whole = end &- wholeSize
     guard whole < scan.chunk, state.resumption.map({ $0.address <= whole }) ?? true else {
-      return false
+      return nil
     }
     var headers: [(address: UInt64, field: UInt64)] = []
     var address = whole
     while address < broken {
-      guard headers.count < Self.mostInSplit, let (_, field) = try probeHeader(at: address),
+      guard headers.count < Self.mostPhantoms, let (_, field) = try probeHeader(at: address),
         scan.isPlausible(field, at: address), headers.isEmpty || marks.kind(of: address) == nil
-      else { return false }
+      else { return nil }
       headers.append((address, field))
       address &+= field & ~7
     }
     guard address == broken, headers.count >= 2, headers.last?.address == scan.chunk else {
-      return false
+      return nil
     }
     // The first is what is given away, and right; the last is not counted yet.
     for index in 1..<headers.count - 1 {
@@ -122,20 +157,16 @@ extension HeapWalk {
         headers[index].address, size: headers[index].field & ~7,
         isInUse: headers[index + 1].field & 1 != 0, sizes: &sizes)
     }
-    let rest = headers[1].address
-    scan.chunks.removeLast(from: RemoteAddress(rest))
-    takeRest(from: rest, to: end)
-    marks.seek(to: end)
-    state.address = end
-    return true
+    scan.chunks.removeLast(from: RemoteAddress(headers[1].address))
+    return headers[1].address
   }
 
   /// How many things that look like chunks may stand in a rest that has no header yet.
-  private static var mostInSplit: Int { 1 << 12 }
+  private static var mostPhantoms: Int { 1 << 12 }
 
   /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
   /// that may be, and the answer is no.
-  private mutating func moveProbe(
+  mutating func moveProbe(
     to address: inout UInt64, in segment: Segment
   ) throws(ReadFault) -> Bool {
     if probe.holds(address, 16) { return true }

@@ -28,7 +28,11 @@ extension HeapWalk {
       fastbinSets = nil
     }
     report(fastbinSets, of: summary)
-    guard isLive || isArenaOfOneMoment, !scan.fastbinCandidates.isEmpty else { return }
+    let heads = isLive ? liveHeads : fastbinHeads
+    // A list whose first link was written over has no candidates.
+    let isTold =
+      !scan.fastbinCandidates.isEmpty || !isLive && fastbinSets == nil && !heads.isEmpty
+    guard isLive || isArenaOfOneMoment, isTold else { return }
     var lists = FastbinLists()
     lists.arena = summary.index
     lists.isBeingChanged = isArenaLocked && !isLive
@@ -40,7 +44,7 @@ extension HeapWalk {
     // Lists of an arena that nobody has changed lead where they say.
     let hasChanged = isLive && changeMoment > arenaMoment
     lists.isTold = if hasChanged, case .masked = linking { true } else { false }
-    lists.heads = isLive ? liveHeads : fastbinHeads
+    lists.heads = heads
     lists.candidates =
       pacing == nil ? scan.fastbinCandidates : scan.fastbinCandidates.map { $0 }
     keptCandidates += lists.candidates.count
@@ -60,6 +64,10 @@ extension HeapWalk {
       guard let stray else { continue }
       log.add(
         .listDamage, at: stray &+ 16,
+        chunk: data.canHoldUserPointer(stray &+ 16)
+          ? NamedChunk(
+            userAddress: RemoteAddress(stray &+ 16), size: UInt64(32 + 16 * bin), state: .fastbin)
+          : nil,
         "the fastbin for chunks of \(32 + 16 * bin) bytes leads to what is no cached chunk of that "
           + "size at \(RemoteAddress(stray &+ 16))")
     }

@@ -39,7 +39,7 @@ extension HeapWalk {
       guard seen.insert(entry.chunk).inserted else { continue }
       switch entry.kind {
       case .structure: collected.countAsStructure(entry.chunk, size, arena: place)
-      case .cached(let allowed) where allowed.contains(size):
+      case .cached(let allowed, _) where allowed.contains(size):
         collected.countAsCached(entry.chunk, size, .tcache, arena: place)
       case .cached: continue
       }

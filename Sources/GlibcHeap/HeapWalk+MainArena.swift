@@ -41,6 +41,15 @@ extension HeapWalk {
     return min(end, bounds.min() ?? end)
   }
 
+  /// The end of the memory from `start` to `end` that was not walked yet: a damaged size of top can lead
+  /// over other segments.
+  private func beforeWalked(
+    _ segments: [AddressRange], from start: UInt64, to end: UInt64
+  ) -> UInt64 {
+    let bounds = segments.lazy.map(\.lowerBound.bits).filter { $0 > start }
+    return min(end, bounds.min() ?? end)
+  }
+
   /// Walks a main arena that has grown by the program break alone: from `sbrk_base`, `system_mem`
   /// bytes in which gaps made by others' calls of sbrk are included.
   private mutating func walkBreak(
@@ -187,13 +196,15 @@ extension HeapWalk {
       try walkScattered(segment: start, &summary)
     }
     summary.segments.sort { $0.lowerBound < $1.lowerBound }
-    if !hasSearched { arenaMemory += summary.segments }
+    // Those that the search found are no place for mmapped chunks either.
+    arenaMemory += summary.segments
   }
 
   private mutating func walkScattered(
     segment start: UInt64, _ summary: inout ArenaSummary
   ) throws(ReadFault) {
-    guard let end = try segmentEnd(from: start),
+    guard let stated = try segmentEnd(from: start),
+      case let end = beforeWalked(summary.segments, from: start, to: stated),
       end == beforeReservations(from: start, to: end), reservation(containing: start) == nil
     else {
       if trialMetSwapped {
@@ -229,14 +240,14 @@ extension HeapWalk {
   /// Where top ends if it lies in the segment that begins at `start`: behind that, and before any other.
   func topEnd(from start: UInt64) throws(ReadFault) -> UInt64? {
     let top = arena.top.bits
+    let others =
+      ((hints.mainSegments + foundSegments).map(\.lowerBound.bits) + [mainStart ?? start])
+      .filter { $0 > start }
     guard top >= start, let reach = data.reachEnd(containing: start), top < reach,
-      reach &- top >= 16,
-      !(hints.mainSegments + foundSegments).contains(where: {
-        $0.lowerBound.bits > start && $0.lowerBound.bits <= top
-      }),
+      reach &- top >= 16, !others.contains(where: { $0 <= top }),
       let field = try reader.word(at: RemoteAddress(top &+ 8))
     else { return nil }
-    return top &+ min(field & ~7, reach &- top)
+    return min(top &+ min(field & ~7, reach &- top), others.min() ?? reach)
   }
 
   /// The segments of the main arena outside of `arenaMemory`, found by trying every page: a chain of

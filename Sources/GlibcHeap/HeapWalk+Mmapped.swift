@@ -125,14 +125,32 @@ extension HeapWalk {
   /// Those of `hints` that are still chunks, as they are now.
   private func verified(_ hints: [MmappedChunk]) throws(ReadFault) -> [MmappedChunk] {
     let headers = try reader.gather(at: hints.map { RemoteAddress($0.chunk) }, wordsEach: 2)
-    return hints.indices.compactMap { index in
+    let chunks = hints.indices.compactMap { index -> MmappedChunk? in
       guard let previousSize = headers[index, 0], let field = headers[index, 1],
         let limit = data.reachEnd(containing: hints[index].mapping.bits),
         let chunk = chunk(
           mapping: hints[index].mapping.bits, distance: hints[index].distance,
           previousSize: previousSize, field: field, limit: limit)
       else { return nil }
-      return arenaMemory.contains { $0.overlaps(chunk.range) } ? nil : chunk
+      return chunk
+    }
+    return disjoint(chunks)
+  }
+
+  /// Those of `chunks` whose mappings lie in no arena's memory and in no other's, ascending: a damaged
+  /// size can lead over both.
+  private func disjoint(_ chunks: [MmappedChunk]) -> [MmappedChunk] {
+    let arenas = arenaMemory.filter { !$0.isEmpty }.sorted { $0.lowerBound < $1.lowerBound }
+    var next = 0
+    var covered = RemoteAddress(0)
+    return chunks.sorted { $0.mapping < $1.mapping }.filter { chunk in
+      while next < arenas.count, arenas[next].lowerBound < chunk.range.upperBound {
+        covered = max(covered, arenas[next].upperBound)
+        next += 1
+      }
+      guard chunk.mapping >= covered else { return false }
+      covered = max(covered, chunk.range.upperBound)
+      return true
     }
   }
 
@@ -194,7 +212,7 @@ extension HeapWalk {
         .limitReached, at: nil,
         "the search for mmapped chunks ended after \(options.searchedPages) pages")
     }
-    return found.sorted { $0.mapping < $1.mapping }
+    return disjoint(found)
   }
 
   /// The chunk of the mapping that begins with `header`.

@@ -91,6 +91,10 @@ extension HeapWalk {
     var isTopSplitting = false
     /// Where it went on in another stop.
     var resumption: Resumption?
+    /// Where the hot loop was last begun, and the chunk before that: from there, the chunk before the
+    /// pending one is found.
+    var runStart: UInt64 = 0
+    var beforeRun: UInt64?
   }
 
   /// Where a walk goes on in another stop, and what it expects there.
@@ -115,6 +119,8 @@ extension HeapWalk {
       if try hasMoved(words, state, in: segment) {
         return try skipMovement(&state, in: segment, &summary) ? nil : .lost
       }
+      state.beforeRun = state.hasPending ? scan.chunk : nil
+      state.runStart = address
       if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
       scan.begin(at: address, words)
       state.hasPending = true
@@ -167,6 +173,10 @@ extension HeapWalk {
       }
       return try skipDamage(field: words.field, &state, in: segment, &summary) ? nil : .lost
     case .unreadable:
+      // What was chunks in the stop before may have become part of top, and been given back.
+      if !isLive, !window.isSwappedOut(address), isDueToMovement(state) {
+        return try skipMovement(&state, in: segment, &summary) ? nil : .lost
+      }
       return try skipDamage(field: nil, &state, in: segment, &summary) ? nil : .lost
     }
     return nil
@@ -219,7 +229,9 @@ extension HeapWalk {
         isSize || isLive ? .inTransit : .arenaDamage, at: address &+ 16,
         "the top chunk's header says \(field & ~7) bytes, \(size) are left to the segment's end")
     }
-    if scan.ground.collectsChunks { scan.collect(address, size: size, .top) }
+    if scan.ground.collectsChunks, summary.topBytes >= 16 {
+      scan.collect(address, size: summary.topBytes, .top)
+    }
   }
 
   private mutating func header(

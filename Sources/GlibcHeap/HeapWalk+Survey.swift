@@ -66,7 +66,7 @@ extension HeapWalk {
       // Links on another page than the header may never have been touched.
       let isOnOnePage = address & 4095 <= 4096 - 32
       if isLarge, isBehindLarge, isOnOnePage { hints.farHeaders.append(address) }
-      if size >= TcacheLayout.bytes.chunkSize, size <= TcacheLayout.slots.chunkSize &+ 16 {
+      if TcacheLayout.chunkSizes.contains(size) {
         scan.noteWatched(address)
       }
       hints.chunksSeen += 1

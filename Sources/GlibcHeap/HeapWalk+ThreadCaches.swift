@@ -275,7 +275,7 @@ extension HeapWalk {
     _ caches: [Tcache], into entries: inout [(chunk: UInt64, kind: Marks.Kind)]
   ) throws(ReadFault) {
     var steps = try beginnings(of: caches)
-    var seen: Set<UInt64> = []
+    var seen: [UInt64: Holder] = [:]
     while !steps.isEmpty {
       let links = try reader.gather(at: steps.map { RemoteAddress($0.address) }, wordsEach: 1)
       var next: [Step] = []
@@ -309,13 +309,13 @@ extension HeapWalk {
   /// Takes the chunk of a list at which `stored` was read, and returns the step to the next one, nil if
   /// the list ends here.
   private mutating func take(
-    _ step: Step, stored: UInt64?, of cache: Tcache, _ seen: inout Set<UInt64>,
+    _ step: Step, stored: UInt64?, of cache: Tcache, _ seen: inout [UInt64: Holder],
     into entries: inout [(chunk: UInt64, kind: Marks.Kind)]
   ) throws(ReadFault) -> Step? {
     let sizes = cache.layout.chunkSizes(inBin: step.bin)
     if stored == nil, isSwappedOut(step.address), step.address >= 16 {
       // It is cached; only what follows it in the list is not known.
-      entries.append((step.address &- 16, .cached(sizes)))
+      entries.append((step.address &- 16, .cached(sizes, tid: cache.tid)))
       log.addSwapped(.caches, at: step.address)
       return nil
     }
@@ -323,18 +323,24 @@ extension HeapWalk {
       reportList(cache, step, "leads to unreadable memory")
       return nil
     }
-    guard seen.insert(step.address).inserted else {
-      reportList(cache, step, "leads to a chunk that is in a tcache already")
+    if let holder = seen[step.address] {
+      reportTwice(cache, step, holder)
       return nil
     }
-    entries.append((step.address &- 16, .cached(sizes)))
+    seen[step.address] = Holder(tid: cache.tid, size: sizes.lowerBound)
+    entries.append((step.address &- 16, .cached(sizes, tid: cache.tid)))
     var next = step
     next.address = linking.next(stored: stored, field: step.address)
     next.remaining -= 1
     guard next.address != 0 else { return nil }
     guard try canHoldUserPointer(next.address) else {
+      let written = look(of: stored).map { ", its first word is \($0)" } ?? ""
+      let place =
+        data.range(containing: next.address) == nil ? "outside of any heap" : "which is misaligned"
       reportList(
-        cache, step, "leads on to \(RemoteAddress(next.address)), outside of any heap")
+        cache, step,
+        "leads on from \(RemoteAddress(step.address)) to \(RemoteAddress(next.address)), \(place): "
+          + "that chunk was written to after it was freed\(written)")
       return nil
     }
     guard next.remaining > 0 else {
@@ -344,9 +350,35 @@ extension HeapWalk {
     return next
   }
 
-  private mutating func reportList(_ cache: Tcache, _ step: Step, _ what: String) {
+  /// The list in which a chunk was met.
+  private struct Holder {
+    var tid: Int32
+    var size: UInt64
+  }
+
+  /// Names a chunk that `holder`'s list led to before.
+  private mutating func reportTwice(_ cache: Tcache, _ step: Step, _ holder: Holder) {
+    let size = cache.layout.chunkSizes(inBin: step.bin).lowerBound
+    let isSame = holder.tid == cache.tid && holder.size == size
     log.add(
-      .listDamage, at: step.address,
+      .listDamage, at: step.address, chunk: cached(cache, step),
+      "\(RemoteAddress(step.address)) is \(isSame ? "twice " : "")in the tcache list of thread "
+        + "\(cache.tid) for chunks of \(size) bytes"
+        + (isSame
+          ? "" : " and in that of thread \(holder.tid) for chunks of \(holder.size) bytes")
+        + ": it was freed twice")
+  }
+
+  private func cached(_ cache: Tcache, _ step: Step) -> NamedChunk {
+    NamedChunk(
+      userAddress: RemoteAddress(step.address),
+      size: cache.layout.chunkSizes(inBin: step.bin).lowerBound, state: .tcache)
+  }
+
+  private mutating func reportList(_ cache: Tcache, _ step: Step, _ what: String) {
+    let isChunk = data.canHoldUserPointer(step.address)
+    log.add(
+      .listDamage, at: step.address, chunk: isChunk ? cached(cache, step) : nil,
       "the tcache list of thread \(cache.tid) for chunks of "
         + "\(cache.layout.chunkSizes(inBin: step.bin).lowerBound) bytes \(what)")
   }

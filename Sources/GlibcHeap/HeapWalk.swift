@@ -88,8 +88,14 @@ package struct HeapWalk: ~Copyable {
   var probeMovesLeft = 20_000
   /// Steps that may still be made inside chunks whose size may be wrong: 64 MiB.
   var insideStepsLeft = 1 << 22
+  /// Looks at the contents of chunks that findings name.
+  var glimpsesLeft = 200
+  /// Chunks of the present arena that were named because they overran the header behind them.
+  var namedOverruns: Set<UInt64> = []
   /// Whether the mutex of the arena being walked is held.
   var isArenaLocked = false
+  /// Whether a chunk that was being cut in two was met in this stop: a mutex is held by one thread.
+  var hasMetCut = false
   /// Whether any thread was inside malloc, or in what that had called, in the first stop.
   var isAnyInside = false
   /// How many bytes more the present arena's top chunk states than there are, in two's complement: it
@@ -287,6 +293,7 @@ package struct HeapWalk: ~Copyable {
     collected.partial.checks = checks
     collected.partial.resynchronisations = progress.resynchronisations
     collected.binLists = binLists
+    collected.marks = marks
     collected.data = data
     collected.threadCount = threads.count
     return collected

@@ -69,6 +69,7 @@ extension MallocInstance {
   package func compared(
     with symbols: MallocSymbols?, of loaded: LoadedImage
   ) throws(HeapError) -> LayoutComparison {
+    let parametersLayout = parametersLayout(told: symbols?.layouts[.parameters])
     let used: [MallocSymbols.Structure: KnownLayout] = [
       .arena: KnownLayout(arenaLayout), .parameters: KnownLayout(parametersLayout),
       .heapInfo: KnownLayout(heapInfoLayout),
@@ -77,7 +78,8 @@ extension MallocInstance {
     var result = LayoutComparison()
     compareAddresses(with: symbols, &result)
     for (structure, words) in [
-      (MallocSymbols.Structure.arena, arenaWords), (.parameters, parameterWords),
+      (MallocSymbols.Structure.arena, arenaWords),
+      (.parameters, Self.words(of: parametersLayout)),
     ] {
       result.add(
         structure, used[structure], words, file: path, symbols: symbols, at: mainArena,
@@ -102,9 +104,16 @@ extension MallocInstance {
     )
   }
 
-  private var parameterWords: Words {
-    let layout = parametersLayout
-    return (
+  /// The shape of `mp_`: the file cannot tell 2.17's from 2.24's, debug information can.
+  private func parametersLayout(told: MallocSymbols.Layout?) -> ParametersLayout {
+    guard parametersLayout == .v224, let told,
+      KnownLayout(ParametersLayout.v217).differences(from: told).isEmpty
+    else { return parametersLayout }
+    return .v217
+  }
+
+  private static func words(of layout: ParametersLayout) -> Words {
+    (
       "mp_ layout", layout.name,
       "its initial contents: n_mmaps_max at \(layout.mmapCountMaximum), "
         + (layout.tcacheBins.map { "tcache_bins at \($0)" } ?? "no tcache_bins")

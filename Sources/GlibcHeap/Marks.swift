@@ -3,11 +3,11 @@
 import HeapModel
 
 /// Addresses of chunks that are kept in a tcache or hold a tcache structure, in ascending order.
-struct Marks {
+struct Marks: Sendable {
   /// What is known of a marked chunk.
-  enum Kind: Hashable {
-    /// It is in a tcache bin for chunks of these sizes.
-    case cached(ClosedRange<UInt64>)
+  enum Kind: Hashable, Sendable {
+    /// It is in a tcache bin for chunks of these sizes, of the thread with this id.
+    case cached(ClosedRange<UInt64>, tid: Int32)
     /// It holds a thread's tcache structure.
     case structure
   }

@@ -5,8 +5,11 @@
 /// Evidence: upstream's struct, Debian's DWARF. Which one a process uses is told by the size of the
 /// chunk that holds the structure.
 package struct TcacheLayout: Hashable, Sendable {
-  /// The size of the chunk that holds it, without flags; it may be 16 bytes larger.
+  /// The size of the chunk that holds it, without flags.
   package let chunkSize: UInt64
+  /// By how many bytes that may be larger, since what was left of a chunk was too small for one: 16 for
+  /// what malloc cuts, and 32 for what memalign does, as 2.43 allocates it.
+  package var slack: UInt64 { countsFreeSlots ? 32 : 16 }
   /// How many bins there are.
   package let binCount: Int
   /// The width of a counter in bytes; the counters begin the structure.
@@ -29,6 +32,9 @@ package struct TcacheLayout: Hashable, Sendable {
   /// All of them.
   package static let all: [TcacheLayout] = [.bytes, .words, .slots]
 
+  /// The sizes of their chunks.
+  static let chunkSizes = bytes.chunkSize...slots.chunkSize + slots.slack
+
   /// The bins for one chunk size each: bin i holds chunks of 32 + 16 * i bytes.
   package static let smallBinCount = 64
 
@@ -37,7 +43,7 @@ package struct TcacheLayout: Hashable, Sendable {
 
   /// Whether `field` can be the size field of a structure's chunk.
   func isHeader(_ field: UInt64) -> Bool {
-    field & 2 == 0 && (field & ~7 == chunkSize || field & ~7 == chunkSize + 16)
+    field & 2 == 0 && field & ~7 >= chunkSize && field & ~7 <= chunkSize + slack
   }
 
   /// The smallest and the largest chunk size that bin `index` may hold, in bytes.

@@ -1,5 +1,41 @@
 // What was seen that is not as it should be: part of a result, never a failure.
 
+/// A chunk as a finding names it.
+package struct NamedChunk: Hashable, Sendable, CustomStringConvertible {
+  /// The pointer that the program holds, or held.
+  package var userAddress: RemoteAddress
+  /// Its size with header, in bytes.
+  package var size: UInt64
+  /// What it is.
+  package var state: ChunkState
+  /// What kind of contents it has, if that shows; never the contents.
+  package var holds: String?
+
+  /// Makes one.
+  package init(
+    userAddress: RemoteAddress, size: UInt64, state: ChunkState, holds: String? = nil
+  ) {
+    self.userAddress = userAddress
+    self.size = size
+    self.state = state
+    self.holds = holds
+  }
+
+  /// Its address with the rest in brackets, to be part of a sentence.
+  package var description: String {
+    let what =
+      switch state {
+      case .inUse: "in use"
+      case .tcache: "cached in a tcache"
+      case .fastbin: "cached in a fastbin"
+      case .binned: "free"
+      case .top: "top"
+      case .internal: "a tcache structure"
+      }
+    return "\(userAddress) (\(size) bytes, \(what)\(holds.map { ", holds \($0)" } ?? ""))"
+  }
+}
+
 /// Something in the target that was not certain, not readable or not consistent.
 package struct Finding: Hashable, Sendable {
   /// Which rule it is about.
@@ -42,9 +78,15 @@ package struct Finding: Hashable, Sendable {
   package var bytes: UInt64
   /// One sentence without full stop: what was observed and what was expected.
   package var detail: String
+  /// The chunk that was overrun, or used after it was freed, if one is known to have been.
+  package var chunk: NamedChunk?
 
   /// Makes a finding.
-  package init(_ kind: Kind, at address: RemoteAddress?, bytes: UInt64 = 0, _ detail: String) {
+  package init(
+    _ kind: Kind, at address: RemoteAddress?, bytes: UInt64 = 0, chunk: NamedChunk? = nil,
+    _ detail: String
+  ) {
+    self.chunk = chunk
     self.kind = kind
     self.address = address
     self.bytes = bytes

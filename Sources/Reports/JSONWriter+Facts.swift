@@ -125,6 +125,13 @@ extension JSONWriter {
       }
       json.number("bytes", finding.bytes)
       json.string("detail", finding.detail)
+      guard let chunk = finding.chunk else { return }
+      json.object("chunk") { json in
+        json.address("address", chunk.userAddress.bits)
+        json.number("size", chunk.size)
+        json.string("state", chunk.state.name)
+        json.string("holds", chunk.holds)
+      }
     }
   }
 }

@@ -5,6 +5,7 @@ import GlibcHeap
 import HeapModel
 import LinuxTarget
 import Symbols
+import Synchronization
 
 /// The symbols of the copies of malloc in a process, compared with how these are to be walked.
 struct MallocWitnesses {
@@ -17,6 +18,9 @@ struct MallocWitnesses {
   }
 
   private var witnesses: [Witness] = []
+
+  /// What was found by build id: a watch looks at the same process again and again.
+  private static let known = Mutex<[[UInt8]: DebugLookup]>([:])
 
   /// What does not agree.
   var findings: [Finding] { witnesses.flatMap(\.comparison.findings) }
@@ -32,7 +36,6 @@ struct MallocWitnesses {
     _ request: CaptureRequest, _ process: LinuxProcess
   ) throws(Failure) {
     if let directory = request.debugDirectory { try Self.check(directory) }
-    var known: [[UInt8]: DebugLookup] = [:]
     for instance in instances {
       guard
         let loaded = images.first(where: {
@@ -40,8 +43,7 @@ struct MallocWitnesses {
         })
       else { continue }
       let buildID = loaded.image.buildID
-      let lookup = known[buildID] ?? search.symbols(of: loaded, wantsTypes: request.wantsTypes)
-      if !buildID.isEmpty { known[buildID] = lookup }
+      let lookup = Self.lookUp(loaded, search, request)
       do throws(HeapError) {
         witnesses.append(
           Witness(
@@ -67,6 +69,21 @@ struct MallocWitnesses {
       result.evidence += witness.files
     }
     return result
+  }
+
+  private static func lookUp(
+    _ loaded: LoadedImage, _ search: DebugFileSearch, _ request: CaptureRequest
+  ) -> DebugLookup {
+    let buildID = loaded.image.buildID
+    if !buildID.isEmpty, let lookup = known.withLock({ $0[buildID] }) { return lookup }
+    let lookup = search.symbols(of: loaded, wantsTypes: request.wantsTypes)
+    if !buildID.isEmpty { known.withLock { $0[buildID] = lookup } }
+    if let directory = request.debugDirectory, !request.isQuiet, lookup.symbols == nil {
+      StandardError.write(
+        "note: no debug file of \(loaded.path) (build id \(BuildID.text(buildID))) was found in "
+          + "\(directory) or the usual places")
+    }
+    return lookup
   }
 
   private static func check(_ directory: String) throws(Failure) {

@@ -2,6 +2,7 @@
 // could not be told is named.
 
 import GlibcHeap
+import HeapFuzzing
 import HeapModel
 import RemoteMemory
 import TestKit

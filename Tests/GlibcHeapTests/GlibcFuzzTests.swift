@@ -1,6 +1,7 @@
 // The walker on heaps with random corruption: it always returns, within bounded work.
 
 import GlibcHeap
+import HeapFuzzing
 import HeapModel
 import RemoteMemory
 import Synchronization

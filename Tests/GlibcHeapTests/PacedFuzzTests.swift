@@ -1,6 +1,7 @@
 // Heaps that are corrupted a little more in every stop: the walk always ends, within bounded work.
 
 import GlibcHeap
+import HeapFuzzing
 import HeapModel
 import RemoteMemory
 import TestKit

@@ -112,6 +112,8 @@ struct GlibcMatrixTests {
         threadVectors: row.threadVectors, usableMore: row.isChecked ? 64 : 0,
         mmappedDrifts: glibc.minor >= 43))
     #expect(comparison.differences.prefix(10) == [])
+    // Nobody is inside malloc, and nobody looks so.
+    #expect(comparison.document.capture.retries == 0)
     let target = comparison.document.target
     #expect(target.glibc == glibc.version || row.isChecked)
     #expect(target.arenaLayout == (glibc.minor >= 43 ? "D" : "C"))
@@ -148,6 +150,10 @@ struct GlibcMatrixTests {
     let run = try RecordedRun(
       try glibc.launch(scenario: scenario), directory: try TemporaryDirectory(),
       recorder: try glibc.recorder())
+    try compare(run)
+  }
+
+  private func compare(_ run: RecordedRun) throws {
     try run.program.waitReady()
     try run.waitUntilQuiescent()
     let recorded = try run.allocations()
@@ -158,5 +164,28 @@ struct GlibcMatrixTests {
     #expect(wrong.prefix(5) == [])
     #expect(inUse.count == recorded.live.count)
     #expect(try run.program.close() == .exit(0))
+  }
+
+  /// Objects of all sizes, some of them gone.
+  private static let pythonText = """
+    import sys, json, zlib
+    objects = [{"key %d" % i: str(i) * (i % 40)} for i in range(20000)]
+    objects += [bytes(500 + i % 3000) for i in range(8000)]
+    text = zlib.compress(json.dumps(objects[:5000]).encode())
+    del objects[::9]
+    print("ready", flush=True)
+    sys.stdin.read()
+    """
+
+  @Test(
+    "of Python, what is in use is what the recorder recorded",
+    arguments: [DebianGlibc.v236, .v241, .v243, .v244])
+  func python(glibc: DebianGlibc) throws {
+    try need(glibc)
+    let launch = glibc.launch(
+      try installedProgram("python3"), ["-I", "-S", "-c", Self.pythonText])
+    let run = try RecordedRun(
+      launch, directory: try TemporaryDirectory(), recorder: try glibc.recorder())
+    try compare(run)
   }
 }

@@ -72,6 +72,15 @@ struct HeapDocument: Decodable {
     var glibc: String?
     var arenaLayout: String
     var container: Container?
+    var evidence: [Evidence]
+  }
+
+  struct Evidence: Decodable {
+    var file: String
+    var what: String
+    var value: String
+    var decidedBy: String
+    var confirmedBy: [String]
   }
 
   struct Capture: Decodable {

@@ -26,6 +26,8 @@ struct MidOperationTally: CustomStringConvertible {
   var failedChecks = 0
   /// In how many stops the tool would have ended with exit code 2.
   var incomplete = 0
+  /// In how many stops headers were missing, or the end of a segment had moved.
+  var chains = 0
   /// How many blocks were compared.
   var blocks = 0
   /// The most chunks beyond those that are held that counted as in use.
@@ -39,8 +41,8 @@ struct MidOperationTally: CustomStringConvertible {
     let kinds = findings.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
     return "\(stops) stops, \(locked) with a mutex held, findings in \(stops - silent) ("
       + kinds.joined(separator: ", ")
-      + "), uncovered \(uncovered), checks not held \(failedChecks), "
-      + "incomplete \(incomplete), \(blocks) blocks compared, at most \(mostOthers) others in use"
+      + "), chain or end affected \(chains), uncovered \(uncovered), "
+      + "checks not held \(failedChecks), incomplete \(incomplete), \(blocks) blocks compared, at most \(mostOthers) others in use"
   }
 }
 
@@ -150,6 +152,13 @@ struct MidOperation {
     let failed = snapshot.checks.filter { !$0.holds }
     if !failed.isEmpty { tally.failedChecks += 1 }
 
+    let aboutChains = [
+      "no header yet", "top was being split", "given back", "top chunk", "terminator",
+    ]
+    if snapshot.findings.contains(where: { $0.detail.contains(anyOf: aboutChains) }) {
+      tally.chains += 1
+    }
+
     let told = "; findings: \(snapshot.findings.prefix(12).map { "\($0.kind) \($0.detail)" })"
     var chunks: [RemoteAddress: Chunk] = [:]
     for chunk in snapshot.chunks { chunks[chunk.userAddress] = chunk }
@@ -164,6 +173,17 @@ struct MidOperation {
       tally.damage.append("stop \(tally.stops): \(damage.kind) \(damage.detail)\(told)")
     } else if !failed.isEmpty, snapshot.findings.isEmpty {
       tally.damage.append("stop \(tally.stops): unexplained: \(failed)")
+    }
+  }
+}
+
+extension String {
+  /// Whether any of `words` occurs in it.
+  fileprivate func contains(anyOf words: [String]) -> Bool {
+    let bytes = Array(utf8)
+    return words.contains { word in
+      let word = Array(word.utf8)
+      return bytes.indices.contains { bytes[$0...].starts(with: word) }
     }
   }
 }

@@ -57,7 +57,7 @@ struct JSONReportTests {
     #expect(
       keys(document["target"]) == [
         "pid", "command", "executable", "threads", "allocator", "glibc", "arena_layout",
-        "container",
+        "container", "evidence",
       ])
     #expect(
       keys(document["capture"]) == [

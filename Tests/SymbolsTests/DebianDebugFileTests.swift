@@ -2,6 +2,7 @@
 
 import GlibcHeap
 import HeapModel
+import TestKit
 import Testing
 
 @testable import Symbols
@@ -58,7 +59,7 @@ struct DebianDebugFileTests {
   @Test(
     "all of Debian's glibcs were fetched",
     .enabled(
-      if: FetchedLibrary.areRequired || FetchedLibrary.present.count == FetchedLibrary.all.count,
+      if: DebianGlibc.isRequired || FetchedLibrary.present.count == FetchedLibrary.all.count,
       "Tests/fetch-glibc was not run, or could not fetch all"))
   func allArePresent() {
     #expect(FetchedLibrary.present == FetchedLibrary.all)

@@ -156,6 +156,26 @@ struct DebugFileTests {
     #expect(lookup.rejected.first?.description.contains("belongs to another build") == true)
   }
 
+  @Test("the name that the library gives its debug file is one that a user's directory may have")
+  func linkedName() throws {
+    let files = try Files()
+    let directory = files.directory
+    let library = directory.file("libc.so.6")
+    let linked = directory.file("any name.dbg")
+    _ = try run(["cp", files.debugFile, linked])
+    _ = try run(["objcopy", "--add-gnu-debuglink=\(linked)", library])
+    let child = try WaitingChild(["sleep", "1000"], environment: ["LD_PRELOAD=\(library)"])
+    let objects = TargetObjects(pid: child.pid, mappings: try child.mappings())
+    let module = try #require(objects.modules.first { $0.name == library })
+    let image = try objects.open(module).image(exports: [], wantsBanner: false)
+    let loaded = LoadedImage(
+      image: image, loadBias: try #require(module.loadBias(of: image)), path: library)
+    let lookup = DebugFileSearch(pid: child.pid, objects: objects, directory: directory.path)
+      .symbols(of: loaded, wantsTypes: true)
+    #expect(lookup.symbols?.path == linked)
+    #expect(lookup.symbols?.layouts.count == 4)
+  }
+
   @Test("a library that was not stripped is its own debug file")
   func ownSymbols() throws {
     let files = try Files()
@@ -186,7 +206,7 @@ struct DebugFileTests {
 
   @Test(
     "structures that dwz has moved to a file that several share are found there",
-    .enabled(if: FetchedLibrary.areRequired || isInstalled("dwz"), "dwz is not installed"))
+    .enabled(if: DebianGlibc.isRequired || isInstalled("dwz"), "dwz is not installed"))
   func shared() throws {
     let files = try Files()
     let other = try Files("-Wl,-soname,other")

@@ -4,6 +4,7 @@ import Glibc
 import GlibcHeap
 import HeapModel
 import LinuxTarget
+import TestKit
 import Testing
 
 @testable import Symbols
@@ -16,19 +17,17 @@ struct FetchedLibrary: Hashable, Sendable, CustomTestStringConvertible {
   var testDescription: String { "\(version) \(architecture)" }
 
   /// All that the script fetches.
-  static let all = ["2.31", "2.36", "2.41", "2.43", "2.44"].flatMap { version in
-    ["amd64", "arm64"].map { FetchedLibrary(version: version, architecture: $0) }
+  static let all = DebianGlibc.allCases.flatMap { glibc in
+    ["amd64", "arm64"].map { FetchedLibrary(version: glibc.version, architecture: $0) }
   }
 
   /// Those that are there.
   static let present = all.filter { access($0.path, R_OK) == 0 }
 
-  /// Whether a run without some of them is a failed one.
-  static let areRequired = getenv("CI").map { String(cString: $0) } == "true"
-
   private var directory: String {
-    let tests = #filePath.split(separator: "/").dropLast(2).joined(separator: "/")
-    return "/\(tests)/../.build/glibc/\(version)-\(architecture)"
+    let ours = DebianGlibc.v236.directory
+    let all = ours.prefix(upTo: ours.lastIndex(of: "/") ?? ours.endIndex)
+    return "\(all)/\(version)-\(architecture)"
   }
 
   /// The library's path.
