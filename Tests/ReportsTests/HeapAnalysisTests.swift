@@ -105,6 +105,21 @@ struct ChunkFilterTests {
     }
   }
 
+  @Test("a tag in a pointer's top byte is left out where code is for aarch64, and only there")
+  func tags() {
+    var snapshot = HeapSnapshot()
+    var malloc = MallocSummary(
+      index: 0, copies: 1, path: "/lib/libc.so.6", glibcVersion: "2.36", arenaLayout: "C",
+      mainArena: RemoteAddress(0x1000), arenas: 0..<1, mmapped: Tally())
+    let tagged = ChunkFilter(address: RemoteAddress(0x0b00_5502_e8a4_1010))
+    snapshot.mallocs = [malloc]
+    #expect(tagged.untagged(for: snapshot) == tagged)
+    malloc.machine = .arm64
+    snapshot.mallocs = [malloc]
+    #expect(tagged.untagged(for: snapshot).address == RemoteAddress(0x5502_e8a4_1010))
+    #expect(ChunkFilter().untagged(for: snapshot) == ChunkFilter())
+  }
+
   @Test("states, arenas and addresses are read by their contract names")
   func otherCriteria() throws {
     #expect(try ChunkFilter.parseStates("in_use") == [.inUse])

@@ -43,6 +43,7 @@ import Testing
       _ = try? file.exportedSymbols()?.firstName { $0 == "je_mallctl" }
       _ = try? file.sharedObjectName()
       _ = try file.image(exports: ["malloc", "je_mallctl", "absent"], wantsBanner: true)
+      _ = try file.slots(of: "malloc")
       return nil
     } catch {
       #expect(!error.description.isEmpty)
