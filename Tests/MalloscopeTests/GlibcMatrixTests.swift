@@ -180,7 +180,8 @@ struct GlibcMatrixTests {
     #expect(live.count == 900)
     let rows = try byAddress(try reportedChunks(program.pid))
     for address in live {
-      let row = try #require(rows[try #require(address.retreated(by: 48))])
+      let start = try #require(address.retreated(by: 48))
+      let row = try #require(rows[start])
       #expect(row.state == "in_use" && row.usable >= 5000 + 48 + 1)
     }
     let document = try reportedHeap(program.pid)

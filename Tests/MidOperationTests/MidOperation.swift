@@ -32,8 +32,12 @@ struct MidOperationTally: CustomStringConvertible {
   var blocks = 0
   /// The most chunks beyond those that are held that counted as in use.
   var mostOthers = 0
-  /// Blocks that were reported otherwise than they are, the stop's findings with them.
+  /// In how many stops a block was reported otherwise than it is.
+  var wrongStops = 0
+  /// Such blocks, the stop's findings with them.
   var wrong: [String] = []
+  /// Such stops of which no finding says that anything was on its way.
+  var untold: [String] = []
   /// Findings that mean damage, and checks that do not hold though nothing is said of it.
   var damage: [String] = []
 
@@ -42,7 +46,8 @@ struct MidOperationTally: CustomStringConvertible {
     return "\(stops) stops, \(locked) with a mutex held, findings in \(stops - silent) ("
       + kinds.joined(separator: ", ")
       + "), chain or end affected \(chains), uncovered \(uncovered), "
-      + "checks not held \(failedChecks), incomplete \(incomplete), \(blocks) blocks compared, at most \(mostOthers) others in use"
+      + "checks not held \(failedChecks), incomplete \(incomplete), \(blocks) blocks compared, "
+      + "otherwise than they are in \(wrongStops), at most \(mostOthers) others in use"
   }
 }
 
@@ -166,6 +171,12 @@ struct MidOperation {
       if let chunk = chunks[block], chunk.state == .inUse, chunk.usableSize == usable { continue }
       let seen = chunks[block].map { "\($0.state.name) of \($0.usableSize)" } ?? "nothing"
       tally.wrong.append("stop \(tally.stops): \(usable) bytes at \(block) are \(seen)\(told)")
+    }
+    if !tally.wrong.isEmpty, tally.wrong.last?.hasPrefix("stop \(tally.stops):") == true {
+      tally.wrongStops += 1
+      if !snapshot.findings.contains(where: { $0.kind == .inTransit }) {
+        tally.untold.append(tally.wrong[tally.wrong.count - 1])
+      }
     }
     let inUse = snapshot.chunks.count { $0.state == .inUse }
     tally.mostOthers = max(tally.mostOthers, inUse - held.count)
