@@ -26,6 +26,12 @@ struct Arena {
     (bytes.halfWord(at: ArenaLayout.flags) ?? 0) & ArenaLayout.nonContiguousFlag == 0
   }
   var top: RemoteAddress { RemoteAddress(word(layout.top)) }
+  /// The first chunk of the unsorted bin, nil if there is none: of a chunk that is being cut in two, the
+  /// rest, before it has a header.
+  var firstUnsorted: UInt64? {
+    let first = word(layout.binWords(1))
+    return first == 0 || first == pseudoChunk(ofBin: 1).bits || first & 15 != 0 ? nil : first
+  }
   var next: RemoteAddress { RemoteAddress(word(layout.next)) }
   var systemBytes: UInt64 { word(layout.systemMemory) }
   var maxSystemBytes: UInt64 { word(layout.maxSystemMemory) }

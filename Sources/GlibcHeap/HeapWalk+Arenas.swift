@@ -84,6 +84,7 @@ extension HeapWalk {
           + "\(arena.maxSystemBytes)")
     }
     prepareScan(index: index, isMain: isMain)
+    try noteHeaderlessRest()
     if isMain {
       try walkMain(&summary)
     } else {
@@ -156,6 +157,7 @@ extension HeapWalk {
     guard let bytes = try reader.bytes(at: arena.address, count: size) else { return }
     arena = Arena(address: arena.address, layout: instance.arenaLayout, bytes: bytes)
     noteLock()
+    try noteHeaderlessRest()
     if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
     if arena.address != instance.mainArena {

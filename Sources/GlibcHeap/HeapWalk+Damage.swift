@@ -108,6 +108,66 @@ extension HeapWalk {
     return end
   }
 
+  /// How much of a chunk is searched through for its end.
+  private static var searchedRest: UInt64 { 1 << 20 }
+
+  /// Notes where the rest of a chunk that a thread is cutting in two begins, if that has no header yet.
+  ///
+  /// What stands there instead may look like a chunk that reaches into those behind it. But the rest is in
+  /// the unsorted bin already, and what follows it still says how large the chunk was in one piece: from
+  /// that, the other part begins, which has its new size already and ends where the rest begins.
+  mutating func noteHeaderlessRest() throws(ReadFault) {
+    window.blankWord = nil
+    probe.blankWord = nil
+    guard isArenaLocked, !isLive, let rest = arena.firstUnsorted, try lacksHeader(rest) else {
+      return
+    }
+    window.blankWord = rest &+ 8
+    probe.blankWord = rest &+ 8
+    // What was read before is as it was.
+    window.forget()
+    probe.forget()
+  }
+
+  private mutating func lacksHeader(_ rest: UInt64) throws(ReadFault) -> Bool {
+    guard let limit = data.range(containing: rest)?.upperBound.bits, limit &- rest >= 64 else {
+      return false
+    }
+    func header(_ address: UInt64, _ walk: inout HeapWalk) throws(ReadFault) -> HeaderWords? {
+      if !walk.probe.holds(address, 16),
+        try !walk.probe.move(to: address, holding: 16, limit: limit, reader: walk.reader)
+      {
+        return nil
+      }
+      return walk.probe.header(at: address)
+    }
+    guard let own = try header(rest, &self) else { return false }
+    let size = own.field & ~7
+    if own.field & 0b1111 == 1, size >= 32, size <= limit &- rest &- 16,
+      let next = try header(rest &+ size, &self), next.previousSize == size, next.field & 1 == 0
+    {
+      return false
+    }
+    var end = rest &+ 32
+    let last = min(limit &- 16, rest &+ Self.searchedRest)
+    while end <= last, insideStepsLeft > 0 {
+      insideStepsLeft -= 1
+      guard let words = try header(end, &self) else {
+        end = endOfPage(end)
+        continue
+      }
+      let whole = end &- words.previousSize
+      if words.field & 1 == 0, words.previousSize & 15 == 0, whole < rest, rest &- whole >= 32,
+        words.previousSize <= Self.searchedRest &* 64,
+        let field = try reader.word(at: RemoteAddress(whole &+ 8)), field & ~7 == rest &- whole
+      {
+        return true
+      }
+      end &+= 16
+    }
+    return false
+  }
+
   /// Where the chunk ends that begins with the pending one and goes on at `address`, nil if none does.
   ///
   /// What follows it says that the chunk before it is free and how large it was in one piece.

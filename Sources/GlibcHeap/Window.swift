@@ -33,6 +33,8 @@ struct Window: ~Copyable {
   private(set) var base: UInt64 = 0
   /// How many bytes are valid.
   private(set) var count = 0
+  /// The address of a word that reads as 0, whatever stands there: no header has been written there yet.
+  var blankWord: UInt64?
 
   /// Makes an empty window that holds at most `capacity` bytes, and a page.
   ///
@@ -71,6 +73,7 @@ struct Window: ~Copyable {
     to address: UInt64, holding byteCount: UInt64, limit: UInt64, reader: any MemoryReader
   ) throws(ReadFault) -> Bool {
     if takeAhead(address, byteCount) {
+      blank()
       beginAhead(limit: limit, reader)
       return true
     }
@@ -88,8 +91,14 @@ struct Window: ~Copyable {
     let wanted = resident(min(asked, limit &- base), reader)
     guard wanted > 0 else { return false }
     count = try fill(Int(wanted), reader)
+    blank()
     if nextLength == capacity, UInt64(count) == asked { beginAhead(limit: limit, reader) }
     return holds(address, byteCount)
+  }
+
+  private mutating func blank() {
+    guard let blankWord, holds(blankWord, 8) else { return }
+    buffer.clearWord(at: Int(blankWord &- base))
   }
 
   /// Reads `wanted` bytes from `base` on, and returns how many could be.

@@ -55,6 +55,12 @@ package import HeapModel
     unsafe base.copyMemory(from: other.base + offset, byteCount: count)
   }
 
+  /// Sets the eight bytes from `offset` on to zero.
+  package mutating func clearWord(at offset: Int) {
+    precondition(offset >= 0 && offset + 8 <= byteCount, "the word lies within the buffer")
+    unsafe base.storeBytes(of: 0, toByteOffset: offset, as: UInt64.self)
+  }
+
   /// Fills its first `count` bytes from `address` on and returns how many were filled.
   ///
   /// - Throws: as `MemoryReader.read`.
