@@ -84,147 +84,6 @@ extension HeapWalk {
     return before
   }
 
-  /// Counts the pending chunk, and what follows it from `broken` on, of which a thread is cutting a chunk
-  /// in two, and returns where chunks go on; nil if no thread can be at that.
-  ///
-  /// malloc, with the arena's mutex held, writes the size of the part that it gives away, and only then
-  /// that of the rest, where until then something else stands. So there can be one such place in an arena.
-  private mutating func takeCut(
-    at broken: UInt64, _ state: SegmentWalk, in segment: Segment
-  ) throws(ReadFault) -> UInt64? {
-    guard isArenaLocked, !isLive, !hasMetCut else { return nil }
-    if let end = try splitEnd(from: broken, in: segment) {
-      finishPending(isInUse: true, before: nil)
-      takeRest(from: broken, to: end)
-      return end
-    }
-    guard let end = try resynchronise(from: broken &+ 16, in: segment) else { return nil }
-    if let rest = try forgetPhantoms(before: broken, cutUpTo: end, state, in: segment) {
-      takeRest(from: rest, to: end)
-    } else {
-      finishPending(isInUse: true, before: nil)
-      takeRest(from: broken, to: end)
-    }
-    return end
-  }
-
-  /// How much of a chunk is searched through for its end.
-  private static var searchedRest: UInt64 { 1 << 20 }
-
-  /// Notes where the rest of a chunk that a thread is cutting in two begins, if that has no header yet.
-  ///
-  /// What stands there instead may look like a chunk that reaches into those behind it. But the rest is in
-  /// the unsorted bin already, and what follows it still says how large the chunk was in one piece: from
-  /// that, the other part begins, which has its new size already and ends where the rest begins.
-  mutating func noteHeaderlessRest() throws(ReadFault) {
-    window.blankWord = nil
-    probe.blankWord = nil
-    guard isArenaLocked, !isLive, let rest = arena.firstUnsorted, try lacksHeader(rest) else {
-      return
-    }
-    window.blankWord = rest &+ 8
-    probe.blankWord = rest &+ 8
-    // What was read before is as it was.
-    window.forget()
-    probe.forget()
-  }
-
-  private mutating func lacksHeader(_ rest: UInt64) throws(ReadFault) -> Bool {
-    guard let limit = data.range(containing: rest)?.upperBound.bits, limit &- rest >= 64 else {
-      return false
-    }
-    func header(_ address: UInt64, _ walk: inout HeapWalk) throws(ReadFault) -> HeaderWords? {
-      if !walk.probe.holds(address, 16),
-        try !walk.probe.move(to: address, holding: 16, limit: limit, reader: walk.reader)
-      {
-        return nil
-      }
-      return walk.probe.header(at: address)
-    }
-    guard let own = try header(rest, &self) else { return false }
-    let size = own.field & ~7
-    if own.field & 0b1111 == 1, size >= 32, size <= limit &- rest &- 16,
-      let next = try header(rest &+ size, &self), next.previousSize == size, next.field & 1 == 0
-    {
-      return false
-    }
-    var end = rest &+ 32
-    let last = min(limit &- 16, rest &+ Self.searchedRest)
-    while end <= last, insideStepsLeft > 0 {
-      insideStepsLeft -= 1
-      guard let words = try header(end, &self) else {
-        end = endOfPage(end)
-        continue
-      }
-      let whole = end &- words.previousSize
-      if words.field & 1 == 0, words.previousSize & 15 == 0, whole < rest, rest &- whole >= 32,
-        words.previousSize <= Self.searchedRest &* 64,
-        let field = try reader.word(at: RemoteAddress(whole &+ 8)), field & ~7 == rest &- whole
-      {
-        return true
-      }
-      end &+= 16
-    }
-    return false
-  }
-
-  /// Where the chunk ends that begins with the pending one and goes on at `address`, nil if none does.
-  ///
-  /// What follows it says that the chunk before it is free and how large it was in one piece.
-  private mutating func splitEnd(
-    from address: UInt64, in segment: Segment
-  ) throws(ReadFault) -> UInt64? {
-    let whole = scan.chunk
-    var end = address &+ 32
-    while end < scan.ground.boundary, insideStepsLeft > 0 {
-      insideStepsLeft -= 1
-      guard try moveProbe(to: &end, in: segment) else { continue }
-      guard let size = probe.word(at: end), let field = probe.word(at: end &+ 8) else { return nil }
-      if size == end &- whole, field & 1 == 0, try leadsOn(from: end, in: segment) { return end }
-      end &+= 16
-    }
-    return nil
-  }
-
-  /// Undoes the counting of what looked like chunks, up to `broken`, in the rest of a chunk that is being
-  /// cut in two and that ends at `end`, and returns where the rest begins.
-  ///
-  /// Nil if it does not: what was an allocated chunk before says nothing at its end of where it began.
-  private mutating func forgetPhantoms(
-    before broken: UInt64, cutUpTo end: UInt64, _ state: SegmentWalk, in segment: Segment
-  ) throws(ReadFault) -> UInt64? {
-    guard scan.ground.tcacheKey == 0, let (wholeSize, behind) = try probeHeader(at: end),
-      behind & 1 == 0, wholeSize >= 64, wholeSize <= end &- segment.start
-    else { return nil }
-    let whole = end &- wholeSize
-    guard whole < scan.chunk, state.resumption.map({ $0.address <= whole }) ?? true else {
-      return nil
-    }
-    var headers: [(address: UInt64, field: UInt64)] = []
-    var address = whole
-    while address < broken {
-      guard headers.count < Self.mostPhantoms, let (_, field) = try probeHeader(at: address),
-        scan.isPlausible(field, at: address), headers.isEmpty || marks.kind(of: address) == nil
-      else { return nil }
-      headers.append((address, field))
-      address &+= field & ~7
-    }
-    guard address == broken, headers.count >= 2, headers.last?.address == scan.chunk else {
-      return nil
-    }
-    // The first is what is given away, and right; the last is not counted yet.
-    for index in 1..<headers.count - 1 {
-      scan.uncount(
-        headers[index].address, size: headers[index].field & ~7,
-        isInUse: headers[index + 1].field & 1 != 0, sizes: &sizes)
-    }
-    scan.chunks.removeLast(from: RemoteAddress(headers[1].address))
-    return headers[1].address
-  }
-
-  /// How many things that look like chunks may stand in a rest that has no header yet.
-  private static var mostPhantoms: Int { 1 << 12 }
-
   /// Has the probe hold a header at `address`; where it cannot be read, `address` becomes the next place
   /// that may be, and the answer is no.
   mutating func moveProbe(
@@ -241,21 +100,7 @@ extension HeapWalk {
   }
 
   /// Where the page ends that `address` is in: what cannot be read there cannot be up to its end.
-  private func endOfPage(_ address: UInt64) -> UInt64 { (address | (window.pageSize &- 1)) &+ 1 }
-
-  /// Counts the rest of a chunk that is being cut in two as a chunk in use: it is in a thread's hands.
-  private mutating func takeRest(from address: UInt64, to end: UInt64) {
-    let size = end &- address
-    log.add(
-      .inTransit, at: address &+ 16,
-      "\(size) bytes have no header yet: a thread was cutting a chunk of arena \(scan.ground.arena) "
-        + "in two; they count as a chunk in use")
-    scan.begin(
-      at: address,
-      HeaderWords(previousSize: 0, field: size | 1, forward: 0, backward: 0))
-    scan.finish(
-      size: size, isInUse: true, previousSize: nil, marks: &marks, sizes: &sizes, log: &log)
-  }
+  func endOfPage(_ address: UInt64) -> UInt64 { (address | (window.pageSize &- 1)) &+ 1 }
 
   /// A chunk inside the pending one, from which headers lead on past `broken`, where the pending one's
   /// size leads; nil if there is none, so that its size is right.
@@ -282,7 +127,7 @@ extension HeapWalk {
   }
 
   /// Whether headers lead on from `start` past `broken`, without meeting it, and further.
-  private mutating func leadsOn(
+  mutating func leadsOn(
     from start: UInt64, past broken: UInt64, in segment: Segment
   ) throws(ReadFault) -> Bool {
     var address = start
@@ -350,7 +195,7 @@ extension HeapWalk {
   }
 
   /// The two words of the header at `address`, read through the probe while its budget lasts.
-  private mutating func probeHeader(
+  mutating func probeHeader(
     at address: UInt64
   ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
     if !probe.holds(address, 16) {

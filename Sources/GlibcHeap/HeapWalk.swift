@@ -111,6 +111,8 @@ package struct HeapWalk: ~Copyable {
   var fastbinSets: FastbinSets?
   /// How many chunks that may be in a fastbin are kept of the arenas walked before.
   var keptCandidates = 0
+  /// The rest of a chunk that is being cut in two, in the present arena, that has no header yet.
+  var headerlessRest: AddressRange?
   /// Whether malloc tags memory.
   var tagsMemory = false
   /// Where its fastbins have begun, of a target that runs.

@@ -162,6 +162,34 @@ struct GlibcDamageTests {
     #expect(splits >= 8)
   }
 
+  @Test(
+    "where the rest has no header yet but seems to have one, nothing is hidden by what stands there",
+    arguments: GlibcShape.classes)
+  func splitOverOthers(shape: GlibcShape) throws {
+    var splits = 0
+    for seed in 0..<16 as Range<UInt64> {
+      var heap = SyntheticHeap(Self.plan(shape: shape, seed: seed))
+      var random = SyntheticRandom(seed: seed &+ 99)
+      let clean = try walk(heap)
+      guard let done = heap.splitBinnedOverOthers(using: &random) else { continue }
+      splits += 1
+      for arena in heap.arenas.indices { heap.lock(arena: arena) }
+      let snapshot = try walk(heap)
+      let comment = Comment(rawValue: "\(done), \(heap.plan)")
+      #expect(snapshot.coverage == 1 && !snapshot.isIncomplete, comment)
+      #expect(
+        snapshot.findings.contains {
+          $0.kind == .inTransit && $0.detail.contains("cutting a chunk")
+        }, "\(comment): \(snapshot.findings)")
+      // Every chunk that was in use still is, with its size; the free one has become two.
+      let found = Set(snapshot.chunks.filter { $0.state == .inUse })
+      let lost = clean.chunks.filter { $0.state == .inUse && !found.contains($0) }
+      #expect(lost.isEmpty, "\(comment): \(lost)")
+      #expect(snapshot.inUse.count == clean.inUse.count + 2, comment)
+    }
+    #expect(splits >= 4)
+  }
+
   @Test("memory that is all the same byte ends the walk", arguments: GlibcShape.classes)
   func uniformMemory(shape: GlibcShape) throws {
     for value in [0, 0xff, 0x21, 0x02, 0x11] as [UInt8] {

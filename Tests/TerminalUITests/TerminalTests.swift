@@ -137,8 +137,10 @@ struct TerminalTests {
     let stops = seen.filter { $0.hasPrefix("stopped") }
     #expect(!stops.isEmpty)
     #expect(stops.allSatisfy { $0 == "stopped by \(SIGTSTP), terminal as before" })
-    #expect(seen.filter { $0 == "<leave>" }.count == stops.count)
-    #expect(seen.filter { $0 == "resumed 0 0 0" }.count == stops.count)
+    // Whoever waits for it may see two stops in a row as one; it has left and resumed twice all the same.
+    let left = seen.count { $0 == "<leave>" }
+    #expect(left >= stops.count)
+    #expect(seen.count { $0 == "resumed 0 0 0" } == left)
     try session.process.write("q")
     #expect(
       try session.lines(3) == ["<leave>", "close: 0 0", "ended with 0, terminal as before"])

@@ -54,6 +54,37 @@ extension SyntheticHeap {
       uncertainStates: [chunk.user], lostRanges: [rangeWithSuccessor(of: chunk)])
   }
 
+  /// A binned chunk is being split: its new size is stored, the rest is in the unsorted bin but has no
+  /// header yet, and what stands there looks like a chunk that reaches over the next one in use.
+  package mutating func splitBinnedOverOthers(
+    using random: inout SyntheticRandom
+  ) -> SyntheticDamage? {
+    let wanted = arenas.indices.flatMap { arena in
+      arenas[arena].bins.filter { $0.key > 20 }.flatMap(\.value).map { (arena, $0) }
+    }.sorted { $0.1.address < $1.1.address }
+    let candidates = wanted.compactMap { arena, chunk -> (Int, SyntheticChunk, SyntheticChunk)? in
+      let next = arenaChunks.first { $0.address == chunk.end }
+      guard chunk.size >= 0x80, let next, next.state == .inUse,
+        arenaChunks.contains(where: { $0.address == next.end && $0.state == .inUse })
+      else { return nil }
+      return (arena, chunk, next)
+    }
+    guard !candidates.isEmpty else { return nil }
+    let (arena, chunk, next) = random.pick(candidates)
+    takeOut(chunk)
+    let rest = chunk.address + 0x40
+    let head = arenas[arena].address + shape.arenaFields.bins - 16
+    let first = memory.word(at: head + 16)
+    memory.store(words: [first, head], at: rest + 16)
+    memory.store(rest, at: first + 24)
+    memory.store(rest, at: head + 16)
+    memory.store(0x40 | 1 as UInt64, at: chunk.address + 8)
+    memory.store(words: [0, next.end - rest | 1], at: rest)
+    return SyntheticDamage(
+      description: "\(RemoteAddress(chunk.user)) is being split, its rest seems to reach over "
+        + "\(RemoteAddress(next.user))", uncertainStates: [chunk.user])
+  }
+
   /// A tcache list was changed, its counter not yet.
   package mutating func miscountTcache(using random: inout SyntheticRandom) -> SyntheticDamage? {
     guard let tcache = tcaches.indices.randomElement(using: &random) else { return nil }
