@@ -267,14 +267,14 @@ struct DebugFileTests {
       ])
     let lookup = inside.symbols(of: files.loaded, wantsTypes: true)
     #expect(lookup.symbols?.layouts.count == 4)
-    #expect(lookup.symbols?.path == files.directory.file("proc/1/root/\(name)"))
+    #expect(lookup.symbols?.path == files.directory.file("proc/1/root" + "/" + name))
   }
 
   @Test("a pipe, a directory and a device are not opened", .timeLimit(.minutes(1)))
   func noFiles() throws {
     let files = try Files()
     let name = "usr/lib/debug/.build-id/\(files.name)"
-    let path = files.directory.file("proc/1/root/\(name)")
+    let path = files.directory.file("proc/1/root" + "/" + name)
     for command in ["mkfifo \(name)", "mkdir \(name)", "ln -s /device \(name)"] {
       let search = try fakeRoot(
         files,
