@@ -91,13 +91,13 @@ extension HeapWalk {
     var memory = hints.map(\.ownMemory)
     var firstArena = 0
     for index in instances.indices {
-      guard let parameters = try Parameters(of: instances[index], reader: reader) else {
-        collected.add(CollectedHeap(unreadableSnapshot(of: instances[index])))
-        continue
-      }
       if index > 0, let pacing, !pacing.stopsTarget || pacing.isHalfOver {
         pacing.letRun()
         threads = try pacing.proceed()
+      }
+      guard let parameters = try Parameters(of: instances[index], reader: reader) else {
+        collected.add(CollectedHeap(unreadableSnapshot(of: instances[index])))
+        continue
       }
       var copies = MallocCopies(index: index, of: instances, memory: memory)
       copies.firstArena = firstArena

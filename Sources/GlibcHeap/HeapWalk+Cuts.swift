@@ -148,15 +148,15 @@ extension HeapWalk {
     }
     var end = rest &+ 32
     let last = min(limit &- 16, rest &+ Self.searchedRest)
-    while end <= last, insideStepsLeft > 0 {
-      insideStepsLeft -= 1
+    while end <= last, restStepsLeft > 0 {
+      restStepsLeft -= 1
       guard let words = try header(at: end, limit: limit) else {
         end = endOfPage(end)
         continue
       }
       let whole = end &- words.previousSize
       if words.field & 1 == 0, words.previousSize & 15 == 0, whole < rest, rest &- whole >= 32,
-        words.previousSize <= Self.searchedRest &* 64,
+        words.previousSize <= Self.searchedRest &* 64, isTouched(whole &+ 8),
         let field = try reader.word(at: RemoteAddress(whole &+ 8)), field & ~7 == rest &- whole
       {
         return AddressRange(RemoteAddress(rest), RemoteAddress(end))

@@ -88,6 +88,8 @@ package struct HeapWalk: ~Copyable {
   var probeMovesLeft = 20_000
   /// Steps that may still be made inside chunks whose size may be wrong: 64 MiB.
   var insideStepsLeft = 1 << 22
+  /// Steps that may still be made to find the end of a rest without header: 64 MiB.
+  var restStepsLeft = 1 << 22
   /// Looks at the contents of chunks that findings name.
   var glimpsesLeft = 200
   /// Chunks of the present arena that were named because they overran the header behind them.

@@ -67,7 +67,7 @@ struct MallocTarget {
       throw Failure(error, pid: process.pid)
     }
     if instances.isEmpty { instances = [all[0]] }
-    if let finding = try Self.finding(allocator, instances, process, mappings, reader) {
+    if let finding = try Self.finding(allocator, instances, process, mappings) {
       findings.append(finding)
     }
     self.mappings = instances.map { instance in
@@ -82,7 +82,7 @@ struct MallocTarget {
   /// - Throws: a failure that names it if it is the program's and glibc's holds too little to be shown.
   private static func finding(
     _ allocator: AllocatorReport, _ instances: [MallocInstance], _ process: LinuxProcess,
-    _ mappings: [MemoryMapping], _ reader: LiveMemoryReader
+    _ mappings: [MemoryMapping]
   ) throws(Failure) -> Finding? {
     if allocator.others.isEmpty {
       switch allocator.identity {
@@ -91,8 +91,8 @@ struct MallocTarget {
       }
     }
     let memory = try? process.memory()
-    let share = try GlibcShare(of: instances, in: process, mappings, reader: reader)
     let isOurs = allocator.identity.mayUseGlibcHeap
+    let share = try GlibcShare(of: instances, in: process, mappings, countsInUse: !isOurs)
     guard isOurs || share.isWorthShowing(beside: memory?.anonymousBytes ?? 0) else {
       throw Failure(
         allocator, process: process, memory: memory, mappings: mappings, share: share)

@@ -18,14 +18,16 @@ struct GlibcShare {
   var arenas = 0
   /// What they and the mmapped chunks have from the kernel, in bytes.
   var heapBytes: UInt64 = 0
-  /// What of it is in use, in bytes.
+  /// What of it is in use, in bytes; what they have in all if that was not asked for.
   var inUseBytes: UInt64 = 0
 
-  /// Looks without stopping the process.
+  /// Looks without stopping the process; only to tell what is in use, `countsInUse`, is the heap walked.
   init(
     of instances: [MallocInstance], in process: LinuxProcess, _ mappings: [MemoryMapping],
-    reader: LiveMemoryReader
+    countsInUse: Bool
   ) throws(Failure) {
+    // One that leaves alone what is swapped out.
+    let reader = LiveMemoryReader(process)
     let options = WalkOptions(pageSize: process.pageSize)
     let hints = try readFailure(process) { () throws(ReadFault) in
       try HeapWalk.survey(of: instances, reader: reader, mappings: mappings, options: options)
@@ -33,7 +35,7 @@ struct GlibcShare {
     heapBytes = HeapHints.joined(hints).heapBytes
     arenas = hints.reduce(0) { $0 + $1.arenas.count }
     inUseBytes = heapBytes
-    guard heapBytes > 0 else { return }
+    guard countsInUse, heapBytes > 0 else { return }
     var heap = try readFailure(process) { () throws(ReadFault) in
       try HeapWalk.collect(
         of: instances, reader: reader, data: DataRanges(mappings), threads: [], options: options,
