@@ -42,6 +42,10 @@ struct ChainScan {
     /// The smallest size of chunks whose places are noted, and how far above it the others are.
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
+    /// How many chunks a tcache's bin takes, so that of the watched chunks only those are noted whose
+    /// counters can be a tcache's; nil if all are to be. And how many at most: each is read again.
+    var cacheFill: UInt64?
+    var watchedLimit = 1 << 16
     /// Whether the arena has changed since the walk of it began, so that a chunk that was the last of
     /// one stop can have become part of another.
     var isMoving = false
@@ -55,8 +59,6 @@ struct ChainScan {
   static let freeChunkLimit = 1 << 18
   /// How many possible fastbin chunks of all arenas are remembered: 16 MiB.
   static let fastbinCandidateLimit = 1 << 20
-  /// How many chunks of the watched sizes are noted.
-  static let watchedLimit = 1 << 16
 
   var ground: Ground
   /// The pending chunk and its size field.
@@ -178,7 +180,11 @@ struct ChainScan {
           let stored = chunk >= base ? window.word(at: Int(chunk &- base) + 16) : savedLinks.forward
           noteFastbinCandidate(at: chunk, size: size, stored: stored, isCounted: isKeyed)
         }
-        if size &- ground.watchedSize <= ground.watchedReach { noteWatched(chunk) }
+        if size &- ground.watchedSize <= ground.watchedReach,
+          chunk < base || mayBeCache(window, at: Int(chunk &- base), size: size)
+        {
+          noteWatched(chunk)
+        }
         if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
       } else {
         let links =
@@ -332,7 +338,15 @@ struct ChainScan {
 
   /// Notes the place of a chunk of a watched size.
   mutating func noteWatched(_ chunk: UInt64) {
-    if watched.count < Self.watchedLimit { watched.append(chunk) }
+    if watched.count < ground.watchedLimit { watched.append(chunk) }
+  }
+
+  /// Whether the chunk at `offset` in `window` can hold a tcache with chunks in it.
+  private func mayBeCache(_ window: RawSpan, at offset: Int, size: UInt64) -> Bool {
+    guard let fill = ground.cacheFill else { return true }
+    return TcacheLayout.all.contains { layout in
+      layout.isHeader(size) && layout.countersFit(window, at: offset + 16, fill: fill)
+    }
   }
 
   /// Counts a chunk as cached in a fastbin, unless it counts as cached already.

@@ -178,6 +178,10 @@ extension HeapWalk {
     scan.ground.isLocked = isArenaLocked
   }
 
+  /// How many chunks that may hold a tcache without a thread are looked at while the target stands still:
+  /// that takes some 3 us each.
+  private static var watchedInStop: Int { 256 }
+
   private mutating func prepareScan(index: Int, isMain: Bool) {
     noteLock()
     scan.ground = ChainScan.Ground(
@@ -190,6 +194,10 @@ extension HeapWalk {
       let sizes = TcacheLayout.chunkSizes
       scan.ground.watchedSize = sizes.lowerBound
       scan.ground.watchedReach = sizes.upperBound &- sizes.lowerBound
+      if !isLive {
+        scan.ground.cacheFill = parameters.tcacheCount
+        scan.ground.watchedLimit = Self.watchedInStop
+      }
     }
     prepareCaches()
     prepareFastbins()

@@ -17,6 +17,9 @@ struct MallocCopies {
   /// them apart; none if that is another walk's part.
   var mmappers: [MallocInstance]
 
+  /// Whether no other copy is walked after this one.
+  var isLast: Bool { index == others.count }
+
   /// The only one.
   init(alone instance: MallocInstance) {
     mmappers = [instance]

@@ -17,6 +17,12 @@ extension HeapWalk {
         byteCount: layout.byteCount, chunkSize: layout.chunkSize, offset: nil,
         threads: caches.count)
     }
+    if !isLive, scan.watched.count >= scan.ground.watchedLimit {
+      log.add(
+        .inTransit, at: nil,
+        "more than \(scan.watched.count) blocks look like caches of threads that are gone; those beyond "
+          + "were not looked at, and what they cache counts as in use")
+    }
     var entries = caches.map { (chunk: $0.address &- 16, kind: Marks.Kind.structure) }
     if hints.tcacheKey == 0 || !isLive {
       if isLive || !isLinkingDecided {

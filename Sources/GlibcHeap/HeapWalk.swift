@@ -216,9 +216,7 @@ package struct HeapWalk: ~Copyable {
     var walk = HeapWalk(
       instance: instance, reader: reader, data: data, threads: threads, options: options,
       hints: hints, parameters: parameters, buffers: buffers, pacing: pacing)
-    let collected = try walk.run()
-    if !walk.isLive { pacing?.letRun() }
-    return collected
+    return try walk.run()
   }
 
   /// Whether `instance` has ever obtained memory: of several copies of malloc in a process, most have
@@ -257,7 +255,8 @@ package struct HeapWalk: ~Copyable {
     return snapshot
   }
 
-  /// Walks everything that the options ask for; a target in stops stands still afterwards.
+  /// Walks everything that the options ask for; a target in stops stands still afterwards if there is
+  /// another copy of malloc to walk.
   mutating func run() throws(ReadFault) -> CollectedHeap {
     var arenas = try readRing()
     try reportMovement(arenas)
@@ -285,6 +284,8 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
+    // Nobody changes the caches of threads that are not there.
+    if !isLive, copies.isLast { pacing?.letRun() }
     collected.arenaEnd = copies.firstArena + arenas.count
     collected.sizes = sizes
     if watchesCaches { try findThreadCaches(for: &collected) }

@@ -46,6 +46,23 @@ package struct TcacheLayout: Hashable, Sendable {
     field & 2 == 0 && field & ~7 >= chunkSize && field & ~7 <= chunkSize + slack
   }
 
+  /// Whether the counters of a structure at `offset` in `bytes`, which holds them, are none above `fill`,
+  /// and say that something is cached.
+  func countersFit(_ bytes: RawSpan, at offset: Int, fill: UInt64) -> Bool {
+    let width = UInt64(8 * counterWidth)
+    var isEmpty = true
+    for place in stride(from: 0, to: counterWidth * binCount, by: 8) {
+      var word = bytes.word(at: offset + place)
+      for _ in 0..<8 / counterWidth {
+        let counter = word & (1 << width - 1)
+        if counter > fill { return false }
+        if counter != (countsFreeSlots ? fill : 0) { isEmpty = false }
+        word >>= width
+      }
+    }
+    return !isEmpty
+  }
+
   /// The smallest and the largest chunk size that bin `index` may hold, in bytes.
   ///
   /// The 12 large bins of glibc 2.42 hold chunks of one power of two each, from 0x420 to 4 MiB.

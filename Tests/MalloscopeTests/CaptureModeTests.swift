@@ -101,6 +101,23 @@ struct CaptureModeTests {
     #expect(rare.elapsedMs > 4 * (rare.totalStopMs - rare.longestStopMs))
   }
 
+  @Test("blocks as large as a thread's cache are not read once more, though threads have ended")
+  func endedThreads() throws {
+    let program = try TargetProgram(
+      ChildProcess.Launch(try CompiledProgram.path("EndedThreads.c")))
+    try program.waitReady()
+    for choice in [CaptureChoice.auto, .stop] {
+      let document = try reportedHeap(program.pid, choice)
+      #expect(document.arenas.count > document.target.threads)
+      #expect(document.findings.isEmpty && document.coverage == 1, "\(document.findings)")
+      #expect(document.checks.allSatisfy { $0.holds })
+      // All of it once, and what every stop reads; each of 40,000 such blocks again would be 30 MB.
+      let copied = document.capture.copiedBytes
+      #expect(copied < document.totals.systemBytes * 5 / 4, "\(choice): \(copied)")
+    }
+    #expect(try program.close() == .exit(0))
+  }
+
   @Test("a process that another traces is read without a stop")
   func traced() throws {
     let program = try TargetProgram(scenario: "traced")
