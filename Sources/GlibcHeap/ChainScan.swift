@@ -43,8 +43,9 @@ struct ChainScan {
     var watchedSize = UInt64.max
     var watchedReach: UInt64 = 0
     /// How many chunks a tcache's bin takes, so that of the watched chunks only those are noted whose
-    /// counters can be a tcache's; nil if all are to be. And how many at most: each is read again.
+    /// counters can be a tcache's; nil if all are to be.
     var cacheFill: UInt64?
+    /// How many watched chunks are noted: each is read once more.
     var watchedLimit = 1 << 16
     /// Whether the arena has changed since the walk of it began, so that a chunk that was the last of
     /// one stop can have become part of another.

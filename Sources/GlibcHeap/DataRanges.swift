@@ -16,18 +16,10 @@ package struct DataRanges: Sendable {
   private let mappings: [AddressRange]
   /// The mappings that the kernel calls the program break's.
   private(set) var breakMappings: [AddressRange]
-  /// The mappings of files, ascending.
-  private let files: [MappedFile]
+  /// All mappings as they were given: what is said of files is asked for seldom.
+  private let all: [MemoryMapping]
 
-  /// A part of a file in memory.
-  private struct MappedFile {
-    var range: AddressRange
-    /// Where the file's first mapping begins.
-    var base: RemoteAddress
-    var path: String
-  }
-
-  /// Picks them from the target's mappings.
+  /// Picks them from the target's mappings, which ascend, as the kernel lists them.
   package init(_ mappings: [MemoryMapping]) {
     let candidates = mappings.filter { $0.isPrivateAnonymousData }
       .sorted { $0.range.lowerBound < $1.range.lowerBound }
@@ -36,34 +28,32 @@ package struct DataRanges: Sendable {
       mappings.filter(\.isPrivateAnonymous).map(\.range).sorted { $0.lowerBound < $1.lowerBound })
     self.mappings = candidates.map(\.range)
     breakMappings = candidates.filter { $0.name == "[heap]" }.map(\.range)
-    files = Self.files(in: mappings)
+    all = mappings
   }
 
-  private static func files(in mappings: [MemoryMapping]) -> [MappedFile] {
-    var bases: [String: RemoteAddress] = [:]
-    return mappings.filter { $0.name.hasPrefix("/") }
-      .sorted { $0.range.lowerBound < $1.range.lowerBound }
-      .map { mapping in
-        // A file that is loaded twice begins twice.
-        let known = mapping.fileOffset == 0 ? nil : bases[mapping.name]
-        let base = known ?? mapping.range.lowerBound
-        bases[mapping.name] = base
-        return MappedFile(range: mapping.range, base: base, path: mapping.name)
-      }
-  }
+  /// How many mappings of a file, and what lies between them, are looked back through for its first.
+  private static let mappingsOfFile = 64
 
   /// The name of the file that is mapped at `address`, with the distance from where it begins.
   func place(inFile address: UInt64) -> String? {
     var low = 0
-    var high = files.count
+    var high = all.count
     while low < high {
       let middle = (low + high) / 2
-      if files[middle].range.lowerBound.bits <= address { low = middle + 1 } else { high = middle }
+      if all[middle].range.lowerBound.bits <= address { low = middle + 1 } else { high = middle }
     }
-    guard low > 0, files[low - 1].range.upperBound.bits > address else { return nil }
-    let file = files[low - 1]
-    let name = file.path.split(separator: "/").last ?? ""
-    return "\(name)+0x" + String(address &- file.base.bits, radix: 16)
+    guard low > 0, all[low - 1].range.upperBound.bits > address,
+      all[low - 1].name.hasPrefix("/")
+    else { return nil }
+    let path = all[low - 1].name
+    var base = all[low - 1].range.lowerBound
+    for mapping in all[..<low].suffix(Self.mappingsOfFile).reversed() where mapping.name == path {
+      base = mapping.range.lowerBound
+      // A file that is loaded twice begins twice.
+      if mapping.fileOffset == 0 { break }
+    }
+    let name = path.split(separator: "/").last ?? ""
+    return "\(name)+0x" + String(address &- base.bits, radix: 16)
   }
 
   /// Adds memory that was mapped since; only searches, for which all mappings count, leave it out.

@@ -55,19 +55,20 @@ struct DoctorCommand: ParsableCommand {
       let reader = LiveMemoryReader(process)
       let allocator = objects.allocator { address in (try? reader.word(at: address)) ?? nil }
       let isOurs = allocator.identity.mayUseGlibcHeap
-      diagnosis.add(
-        isOurs ? .passed : .failed, "malloc",
+      let malloc =
         (isOurs ? "may be glibc's: " : "not glibc's: ")
-          + "\(allocator.identity.name), \(allocator.identity.path ?? "no file known")")
+        + "\(allocator.identity.name), \(allocator.identity.path ?? "no file known")"
       var request = CaptureRequest()
       request.debugDirectory = debuginfo
       request.wantsTypes = true
       do throws(Failure) {
-        let target = try MallocTarget(
-          process, mappings: mappings, reader: reader, request)
+        let target = try MallocTarget(process, mappings: mappings, reader: reader, request)
+        // Beside another one, glibc's may hold enough to be shown.
+        diagnosis.add(isOurs ? .passed : .noted, "malloc", malloc)
         add(target, to: &diagnosis)
         return nil
       } catch {
+        diagnosis.add(isOurs ? .passed : .failed, "malloc", malloc)
         if isOurs, error.code == .unsupported {
           diagnosis.toReport = Self.linesToReport(error, objects)
         }
