@@ -247,9 +247,10 @@ extension HeapWalk {
 
   /// Whether the list that a free chunk is in belongs to another copy's main arena, nil if it cannot be
   /// followed to any.
-  private func isOthers(freeChunk: UInt64) throws(ReadFault) -> Bool? {
+  private mutating func isOthers(freeChunk: UInt64) throws(ReadFault) -> Bool? {
     var address = freeChunk
-    for _ in 0..<Self.followedLinks {
+    for _ in 0..<Self.followedLinks where trialHeadersLeft > 0 {
+      trialHeadersLeft -= 1
       guard let next = try reader.word(at: RemoteAddress(address &+ 16)) else { return nil }
       if instance.holdsBin(next) { return false }
       if copies.others.contains(where: { $0.holdsBin(next) }) { return true }

@@ -57,6 +57,13 @@ private func captureWhileItLives(
   // The few pages without which nothing can be told are brought back now, and none in the stop.
   reader.readsSwapped = true
   let target = try MallocTarget(process, mappings: mappings, reader: reader, request)
+  if case .malloc(let index) = request.scope, index >= target.instances.count {
+    throw Failure(
+      code: .usage,
+      fact: "process \(process.pid) has no copy \(index) of malloc: "
+        + "\(target.instances.count == 1 ? "one holds" : "\(target.instances.count) hold") memory, "
+        + "counted from 0 on")
+  }
   try readFailure(process) { () throws(ReadFault) in
     for instance in target.instances {
       try HeapWalk.bringBackStructures(
@@ -96,13 +103,6 @@ private func captureWhileItLives(
   facts.elapsed = clock.now - start
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
     throw Failure(code: .usage, fact: "process \(process.pid) has no arena \(index)")
-  }
-  if case .malloc(let index) = request.scope, index >= target.instances.count {
-    throw Failure(
-      code: .usage,
-      fact: "process \(process.pid) has no copy \(index) of malloc: "
-        + "\(target.instances.count == 1 ? "one holds" : "\(target.instances.count) hold") memory, "
-        + "counted from 0 on")
   }
   return HeapReport(
     target: TargetFacts(
