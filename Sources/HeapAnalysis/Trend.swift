@@ -11,6 +11,11 @@ package struct Trend: Hashable, Sendable {
   package var perSecond: Double
   /// The bounds of the change per second.
   package var bounds: ClosedRange<Double>
+  /// The bounds of the change per second with a probability of 99.8 %.
+  ///
+  /// A watch is often repeated: one in a thousand may be told a growth that is chance. Of fewer than
+  /// six values there are no such bounds; then these are the least and the greatest slope.
+  package var surerBounds: ClosedRange<Double>
   /// How far a value is from the line, in the median.
   package var deviation: Double
   /// How long it was looked at, in seconds.
@@ -25,10 +30,10 @@ package struct Trend: Hashable, Sendable {
 
   /// Whether the quantity grew, beyond doubt, by more than it fluctuates, and went on growing.
   package var isGrowth: Bool {
-    bounds.lowerBound > 0 && rise > 4 * deviation && !isLevellingOff
+    surerBounds.lowerBound > 0 && rise > 4 * deviation && !isLevellingOff
   }
   /// Whether it shrank, in the same sense.
-  package var isDecline: Bool { bounds.upperBound < 0 && -rise > 4 * deviation }
+  package var isDecline: Bool { surerBounds.upperBound < 0 && -rise > 4 * deviation }
 
   /// Tells the trend of `values` at `times` (ascending, in seconds), nil if there are too few of them
   /// or no time has passed.
@@ -50,15 +55,19 @@ package struct Trend: Hashable, Sendable {
     let slope = Self.median(slopes)
     // Kendall's test: the variance of the number of rising minus falling pairs.
     let number = Double(points.count)
-    let spread = (number * (number - 1) * (2 * number + 5) / 18).squareRoot() * 1.96
+    let spread = (number * (number - 1) * (2 * number + 5) / 18).squareRoot()
     let pairs = Double(slopes.count)
     func bound(_ rank: Double) -> Double {
       slopes[min(slopes.count - 1, max(0, Int(rank)))]
     }
-    let low = bound(((pairs - spread) / 2).rounded(.down))
-    let high = bound(((pairs + spread) / 2).rounded(.up))
+    func bounds(deviations: Double) -> ClosedRange<Double> {
+      let low = bound(((pairs - deviations * spread) / 2).rounded(.down))
+      let high = bound(((pairs + deviations * spread) / 2).rounded(.up))
+      return min(low, slope)...max(high, slope)
+    }
     perSecond = slope
-    bounds = min(low, slope)...max(high, slope)
+    self.bounds = bounds(deviations: 1.96)
+    surerBounds = bounds(deviations: 3.09)
     seconds = last.0 - first.0
     count = points.count
     let offsets = points.map { $0.1 - slope * ($0.0 - first.0) }.sorted()
