@@ -16,6 +16,8 @@ struct ChainScan {
     case boundary
     /// The header at `next` is not that of a chunk that fits.
     case irregular(next: UInt64)
+    /// The pending chunk reaches over `mark`, where a chunk is, of an arena that is being changed.
+    case spans(mark: UInt64)
   }
 
   /// What the arena and the segment look like.
@@ -67,6 +69,8 @@ struct ChainScan {
   private(set) var field: UInt64 = 0
   /// The pending chunk's first two words, kept when the window leaves it behind.
   private var savedLinks: (forward: UInt64, backward: UInt64) = (0, 0)
+  /// A mark that a chunk reaches over although it has a header.
+  var toleratedMark: UInt64 = 0
 
   var inUse = Tally()
   var free = Tally()
@@ -145,6 +149,10 @@ struct ChainScan {
       let size = field & ~7
       // Cannot wrap: a size is accepted only if it fits below the boundary.
       let next = chunk &+ size
+      if nextMark < next, nextMark > chunk, ground.isLocked, nextMark != toleratedMark {
+        pause = .spans(mark: nextMark)
+        break
+      }
       if next == ground.boundary {
         pause = .boundary
         break
@@ -254,11 +262,13 @@ struct ChainScan {
     while marks.next < chunk &+ size, let kind = marks.nextKind {
       let mark = marks.next
       marks.advance()
+      if kind == .unsorted { continue }
       guard mark == chunk, isInUse else {
         if mark >= chunk { reportStray(mark, kind, in: chunk, size: size, state, log: &log) }
         continue
       }
       switch kind {
+      case .unsorted: break
       case .structure:
         state = .internal
       case .cached(let allowed, let tid):
@@ -305,6 +315,7 @@ struct ChainScan {
   ) {
     let list =
       switch kind {
+      case .unsorted: "the unsorted bin"
       case .structure: "a thread's pointer to its tcache"
       case .cached(let sizes, let tid):
         "the tcache list of thread \(tid) for chunks of \(sizes.lowerBound) bytes"

@@ -84,7 +84,6 @@ extension HeapWalk {
           + "\(arena.maxSystemBytes)")
     }
     prepareScan(index: index, isMain: isMain)
-    try noteHeaderlessRest()
     if isMain {
       try walkMain(&summary)
     } else {
@@ -157,7 +156,6 @@ extension HeapWalk {
     guard let bytes = try reader.bytes(at: arena.address, count: size) else { return }
     arena = Arena(address: arena.address, layout: instance.arenaLayout, bytes: bytes)
     noteLock()
-    try noteHeaderlessRest()
     if !arena.isSame(as: before) { changeMoment = progress.moment }
     guard arena.top != before.top || arena.systemBytes != before.systemBytes else { return }
     if arena.address != instance.mainArena {
@@ -168,7 +166,7 @@ extension HeapWalk {
 
   /// Notes whether a thread was changing the present arena.
   private mutating func noteLock() {
-    hasMetCut = false
+    forgetHeaderlessRest()
     // With one thread, no lock is taken.
     isArenaLocked =
       isLive || arena.isLocked

@@ -13,12 +13,21 @@ extension HeapWalk {
     at broken: UInt64, _ state: SegmentWalk, in segment: Segment
   ) throws(ReadFault) -> UInt64? {
     guard isArenaLocked, !isLive, !hasMetCut else { return nil }
+    var end: UInt64?
     if let known = headerlessRest, known.lowerBound.bits == broken {
-      finishPending(isInUse: true, before: nil)
-      takeRest(from: broken, to: known.upperBound.bits)
-      return known.upperBound.bits
+      end = known.upperBound.bits
+    } else {
+      let rest = try heldEnd(of: broken, in: segment)
+      // The pending chunk may be what has no header yet: what stands there leads nowhere.
+      let pending = try heldEnd(of: scan.chunk, in: segment)
+      if let pending, pending.weight > rest?.weight ?? 0 {
+        takePending(to: pending.end)
+        return pending.end
+      }
+      end = rest?.end
+      if end == nil { end = try splitEnd(from: broken, in: segment) }
     }
-    if let end = try splitEnd(from: broken, in: segment) {
+    if let end {
       finishPending(isInUse: true, before: nil)
       takeRest(from: broken, to: end)
       return end
@@ -31,6 +40,118 @@ extension HeapWalk {
       takeRest(from: broken, to: end)
     }
     return end
+  }
+
+  /// Where a chunk without header that begins at `address` ends if a thread
+  /// inside malloc has its size in its hands, about to write it, and how much speaks for it; nil if none
+  /// has.
+  private mutating func heldEnd(
+    of address: UInt64, in segment: Segment
+  ) throws(ReadFault) -> (end: UInt64, weight: Int)? {
+    let hands = try hands()
+    let weight = hands.words.contains(address) ? 2 : 0
+    var best: (end: UInt64, weight: Int)?
+    for (size, isInRegister) in hands.sizes where scan.ground.boundary &- address >= size {
+      let end = address &+ size
+      var weight = weight + (isInRegister ? 1 : 0)
+      if try mergedChunk(before: end, after: address) != nil { weight += 2 }
+      guard weight > best?.weight ?? 0, !marks.isAny(after: address, before: end),
+        try isEnd(end, in: segment)
+      else { continue }
+      best = (end, weight)
+    }
+    return best
+  }
+
+  /// The free chunk that begins after `address` and ends at `end` and that was just taken out of its list,
+  /// to be merged with what is before it; nil if there is none.
+  private mutating func mergedChunk(
+    before end: UInt64, after address: UInt64
+  ) throws(ReadFault) -> UInt64? {
+    guard let (size, field) = try probeHeader(at: end), field & 1 == 0, size & 15 == 0,
+      size >= 32, size < end &- address
+    else { return nil }
+    let chunk = end &- size
+    guard let (_, merged) = try probeHeader(at: chunk), merged & ~7 == size,
+      let links = try neighbours(of: chunk), links.backOfForward == links.backward,
+      links.forwardOfBack == links.forward
+    else { return nil }
+    return chunk
+  }
+
+  /// What threads inside malloc have in their registers and on their stacks in this stop.
+  private mutating func hands() throws(ReadFault) -> Hands {
+    if let known = knownHands, known.moment == progress.moment { return known }
+    let inside = threads.filter { instance.code?.contains($0.programCounter) == true }
+    let hands = Hands(
+      moment: progress.moment, words: try heldWords(),
+      registers: inside.map { $0.registers.map(instance.machine.untagged) })
+    knownHands = hands
+    return hands
+  }
+
+  /// Whether chunks lead on from `address`, as from the end of one.
+  private mutating func isEnd(
+    _ address: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    if address == scan.ground.boundary { return true }
+    guard let (_, field) = try probeHeader(at: address), scan.isPlausible(field, at: address)
+    else { return false }
+    return try leadsOn(from: address, in: segment)
+  }
+
+  /// Counts the pending chunk, which seems to reach over `mark`, where a chunk is for sure, up to where it
+  /// ends if it is one that has no header yet, and returns that; nil if it is none.
+  ///
+  /// What stands there instead is the header of a chunk that was there before.
+  mutating func takeSpanned(over mark: UInt64, in segment: Segment) throws(ReadFault) -> UInt64? {
+    guard isArenaLocked, !isLive, !hasMetCut else { return nil }
+    let whole = scan.chunk
+    if marks.nextKind == .unsorted, let (foot, field) = try probeHeader(at: whole &+ scan.size),
+      foot == scan.size, field & 1 == 0
+    {
+      // The rest is linked already of what is still in one piece.
+      return nil
+    }
+    for (size, _) in try hands().sizes where size <= mark &- whole {
+      if try leads(from: whole &+ size, to: mark, in: segment) {
+        takePending(to: whole &+ size)
+        return whole &+ size
+      }
+    }
+    var end = whole &+ 32
+    while end <= mark, insideStepsLeft > 0 {
+      insideStepsLeft -= 1
+      guard try moveProbe(to: &end, in: segment) else { continue }
+      if try leads(from: end, to: mark, in: segment) {
+        takePending(to: end)
+        return end
+      }
+      end &+= 16
+    }
+    return nil
+  }
+
+  /// Whether headers lead from `start` to `mark`, and on from there.
+  private mutating func leads(
+    from start: UInt64, to mark: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    var address = start
+    while address < mark {
+      guard insideStepsLeft > 0, let (_, field) = try probeHeader(at: address),
+        scan.isPlausible(field, at: address)
+      else { return false }
+      insideStepsLeft -= 1
+      address &+= field & ~7
+    }
+    guard address == mark else { return false }
+    return try isEnd(start, in: segment)
+  }
+
+  /// Counts what begins with the pending chunk, and ends at `end`, as what a thread has in its hands.
+  private mutating func takePending(to end: UInt64) {
+    hasMetCut = true
+    takeRest(from: scan.chunk, to: end)
   }
 
   /// Where the chunk ends that begins with the pending one and goes on at `address`, nil if none does.
@@ -109,71 +230,149 @@ extension HeapWalk {
   /// How much of a chunk is searched through for its end, in bytes.
   private static var searchedRest: UInt64 { 1 << 20 }
 
-  /// Notes where the rest of a chunk that a thread is cutting in two lies, if that has no header yet.
+  /// Forgets what was noted of the present arena as it was in another stop.
+  mutating func forgetHeaderlessRest() {
+    hasMetCut = false
+    headerlessRest = nil
+    window.blankWord = nil
+    probe.blankWord = nil
+  }
+
+  /// Notes where in `segment` the rest of a chunk that a thread is cutting in two lies, if that has no
+  /// header yet.
   ///
   /// What stands there instead may look like a chunk that reaches into those behind it. So it is made out
   /// beforehand, and read as nothing.
-  mutating func noteHeaderlessRest() throws(ReadFault) {
-    window.blankWord = nil
-    probe.blankWord = nil
-    headerlessRest = nil
-    guard isArenaLocked, !isLive, let rest = arena.firstUnsorted,
-      let found = try unsortedWithoutHeader(rest)
+  mutating func noteHeaderlessRest(in segment: Segment) throws(ReadFault) {
+    guard isArenaLocked, !isLive, headerlessRest == nil else { return }
+    if let merged = try mergedInHands(in: segment) {
+      noteHeaderless(merged.lowerBound.bits, to: merged.upperBound.bits)
+    }
+    guard let rest = arena.firstUnsorted, rest > segment.start, rest < scan.ground.boundary,
+      scan.ground.boundary &- rest >= 64
     else { return }
-    headerlessRest = found
-    window.blankWord = found.lowerBound.bits &+ 8
+    marks.insert(rest, .unsorted)
+    if headerlessRest == nil, let end = try unsortedEnd(rest, in: segment) {
+      noteHeaderless(rest, to: end)
+    }
+  }
+
+  private mutating func noteHeaderless(_ start: UInt64, to end: UInt64) {
+    headerlessRest = AddressRange(RemoteAddress(start), RemoteAddress(end))
+    window.blankWord = start &+ 8
     probe.blankWord = window.blankWord
     // What was read before is as it was.
     window.forget()
     probe.forget()
   }
 
-  /// The rest that begins with the first chunk of the unsorted bin, if that has no header yet: of a free
-  /// chunk that is cut, it is linked there before.
+  /// A chunk that a thread is merging with the free one behind it, of which it has the address and the
+  /// size in its registers, and that has no header yet.
+  private mutating func mergedInHands(in segment: Segment) throws(ReadFault) -> AddressRange? {
+    for registers in try hands().registers {
+      let sizes = registers.map { $0 & ~7 }.filter(Hands.isSize)
+      for start in registers
+      where start & 15 == 0 && start > segment.start && start < scan.ground.boundary {
+        for size in sizes where size <= scan.ground.boundary &- start {
+          let end = start &+ size
+          guard let merged = try mergedChunk(before: end, after: start),
+            let (_, field) = try probeHeader(at: start), start &+ (field & ~7) != merged,
+            field & ~7 != size, !marks.isAny(after: start, before: end),
+            try isEnd(end, in: segment)
+          else { continue }
+          return AddressRange(RemoteAddress(start), RemoteAddress(end))
+        }
+      }
+    }
+    return nil
+  }
+
+  /// Where the first chunk of the unsorted bin ends if it is the rest of one that is being cut in two and
+  /// has no header yet, nil if it has one: it is linked there before.
   ///
   /// What follows it still says how large the chunk was in one piece: from that, the other part begins,
   /// which has its new size already and ends where the rest begins.
-  private mutating func unsortedWithoutHeader(
-    _ rest: UInt64
-  ) throws(ReadFault) -> AddressRange? {
-    guard let limit = data.range(containing: rest)?.upperBound.bits, limit &- rest >= 64,
-      let own = try header(at: rest, limit: limit)
-    else { return nil }
-    let size = own.field & ~7
-    if own.field & 0b1111 == 1, size >= 32, size <= limit &- rest &- 16,
-      let next = try header(at: rest &+ size, limit: limit), next.previousSize == size,
-      next.field & 1 == 0
-    {
+  private mutating func unsortedEnd(
+    _ rest: UInt64, in segment: Segment
+  ) throws(ReadFault) -> UInt64? {
+    guard let (_, field) = try probeHeader(at: rest) else { return nil }
+    let size = field & ~7
+    if field & 1 != 0, scan.isPlausible(field, at: rest) {
+      let next = rest &+ size
+      let behind = try probeHeader(at: next)
+      if let behind, behind.previousSize == size, behind.field & 1 == 0 { return nil }
+      // On its way into the bin it has its size but not yet its foot, on its way out it is cut already.
+      let hands = try hands()
+      let isMoving =
+        behind.map { $0.field & 1 == 0 } ?? false || hands.words.contains(next)
+        || hands.sizes.contains { $0.size == size }
+      if isMoving, !marks.isAny(after: rest, before: next), try isEnd(next, in: segment) {
+        return nil
+      }
+    }
+    if let end = try cutEnd(rest, in: segment, isHeld: true) { return end }
+    return try cutEnd(rest, in: segment, isHeld: false)
+  }
+
+  /// Where the rest of a chunk that was cut at `rest` ends, as what follows it has it; of which, if
+  /// `isHeld`, a thread has the size in its hands.
+  private mutating func cutEnd(
+    _ rest: UInt64, in segment: Segment, isHeld: Bool
+  ) throws(ReadFault) -> UInt64? {
+    if isHeld {
+      for (size, _) in try hands().sizes where scan.ground.boundary &- rest >= size {
+        if try isCut(rest, end: rest &+ size, in: segment) { return rest &+ size }
+      }
       return nil
     }
     var end = rest &+ 32
-    let last = min(limit &- 16, rest &+ Self.searchedRest)
-    while end <= last, restStepsLeft > 0 {
+    let last = min(scan.ground.boundary, rest &+ Self.searchedRest)
+    while end < last, restStepsLeft > 0 {
       restStepsLeft -= 1
-      guard let words = try header(at: end, limit: limit) else {
-        end = endOfPage(end)
-        continue
-      }
-      let whole = end &- words.previousSize
-      if words.field & 1 == 0, words.previousSize & 15 == 0, whole < rest, rest &- whole >= 32,
-        words.previousSize <= Self.searchedRest &* 64, isTouched(whole &+ 8),
-        let field = try reader.word(at: RemoteAddress(whole &+ 8)), field & ~7 == rest &- whole
-      {
-        return AddressRange(RemoteAddress(rest), RemoteAddress(end))
-      }
+      guard try moveProbe(to: &end, in: segment) else { continue }
+      if try isCut(rest, end: end, in: segment) { return end }
       end &+= 16
     }
     return nil
   }
 
-  private mutating func header(
-    at address: UInt64, limit: UInt64
-  ) throws(ReadFault) -> HeaderWords? {
-    if !probe.holds(address, 16),
-      try !probe.move(to: address, holding: 16, limit: limit, reader: reader)
-    {
-      return nil
+  /// Whether a chunk that ends at `end` was cut at `rest`.
+  private mutating func isCut(
+    _ rest: UInt64, end: UInt64, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    guard let (size, field) = try probeHeader(at: end), field & 1 == 0, size & 15 == 0 else {
+      return false
     }
-    return probe.header(at: address)
+    let whole = end &- size
+    guard whole < rest, rest &- whole >= 32, whole >= segment.start,
+      size <= Self.searchedRest &* 64, isTouched(whole &+ 8),
+      let (_, first) = try probeHeader(at: whole), first & ~7 == rest &- whole,
+      !marks.isAny(after: rest, before: end)
+    else { return false }
+    return try isEnd(end, in: segment)
   }
+}
+
+/// What the threads that were inside malloc had in their hands in one stop.
+struct Hands: Sendable {
+  /// In which stop.
+  let moment: Int
+  /// What is in registers, or on a stack.
+  let words: Set<UInt64>
+  /// The registers of each thread.
+  let registers: [[UInt64]]
+  /// What can be the size of a chunk, ascending, and whether it is in a register.
+  let sizes: [(size: UInt64, isInRegister: Bool)]
+
+  init(moment: Int, words: Set<UInt64>, registers: [[UInt64]]) {
+    self.moment = moment
+    self.words = words
+    self.registers = registers
+    let inRegisters = Set(registers.joined().map { $0 & ~7 })
+    sizes = Set(words.map { $0 & ~7 }).filter(Self.isSize).sorted()
+      .map { ($0, inRegisters.contains($0)) }
+  }
+
+  /// Whether `word` can be the size of a chunk, and is no address.
+  static func isSize(_ word: UInt64) -> Bool { word & 15 == 0 && word >= 32 && word < 1 << 32 }
 }

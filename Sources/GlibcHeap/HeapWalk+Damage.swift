@@ -4,8 +4,10 @@ import HeapModel
 import RemoteMemory
 
 extension HeapWalk {
-  /// How many headers in a row are taken for chunks.
+  /// How many headers in a row are taken for chunks, and while the arena is being changed: there, those of
+  /// chunks that are no more can lead on for a while.
   private static var convincingHeaders: Int { 8 }
+  private static var convincingHeadersInChange: Int { 32 }
 
   /// Counts the pending chunk, finds where chunks can be made out again, records the gap, and returns
   /// whether there is such a place before the boundary.
@@ -172,19 +174,62 @@ extension HeapWalk {
   ) throws(ReadFault) -> Bool {
     var address = start
     var size: UInt64 = 0
-    for _ in 0..<Self.convincingHeaders {
+    var flags: UInt64 = 0
+    let isChanging = isArenaLocked && !isLive
+    var strange = 0
+    for _ in 0..<(isChanging ? Self.convincingHeadersInChange : Self.convincingHeaders) {
       if address == scan.ground.boundary { return true }
       if address != start, marks.kind(of: address) != nil { return true }
       guard let (previousSize, field) = try probeHeader(at: address) else { return false }
-      if size != 0, field & 1 == 0, previousSize != size { return false }
+      if size != 0 {
+        let isFree = field & 1 == 0
+        if isFree, previousSize != size { return false }
+        if isChanging, try isStrange(address &- size, flags: flags, isFree: isFree, in: segment) {
+          // One may be on its way.
+          strange += 1
+          if strange > 1 { return false }
+        }
+      }
       guard scan.isPlausible(field, at: address) else {
         return isEnd(field, at: address, in: segment)
       }
       size = field & ~7
+      flags = field & 7
       if marks.isAny(after: address, before: address &+ size) { return false }
       address &+= size
     }
     return true
+  }
+
+  /// Whether a chunk that seems to be there is none: a free one that is in no list, or, in a thread's arena,
+  /// one that lacks the flag of all that were handed out, or has it though it is free.
+  private mutating func isStrange(
+    _ chunk: UInt64, flags: UInt64, isFree: Bool, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    if !segment.isMain, (flags & 0b100 == 0) != isFree { return true }
+    guard isFree else { return false }
+    return try !isLinked(chunk)
+  }
+
+  /// Whether both neighbours of a free chunk in its list lead to it: of one that is no more, they do not.
+  private mutating func isLinked(_ chunk: UInt64) throws(ReadFault) -> Bool {
+    guard let links = try neighbours(of: chunk) else { return false }
+    return links.backOfForward == chunk && links.forwardOfBack == chunk
+  }
+
+  /// The links of a free chunk, and those of its neighbours in the list towards it; nil if what stands
+  /// there leads nowhere.
+  mutating func neighbours(of chunk: UInt64) throws(ReadFault) -> ChunkLinks? {
+    guard probeMovesLeft > 2, let own = try reader.words(at: RemoteAddress(chunk &+ 16), count: 2)
+    else { return nil }
+    probeMovesLeft -= 3
+    guard own[0] & 7 == 0, own[1] & 7 == 0,
+      let backOfForward = try reader.word(at: RemoteAddress(own[0] &+ 24)),
+      let forwardOfBack = try reader.word(at: RemoteAddress(own[1] &+ 16))
+    else { return nil }
+    return ChunkLinks(
+      forward: own[0], backward: own[1], backOfForward: backOfForward,
+      forwardOfBack: forwardOfBack)
   }
 
   private func isEnd(_ field: UInt64, at address: UInt64, in segment: Segment) -> Bool {
@@ -206,11 +251,19 @@ extension HeapWalk {
           .limitReached, at: address, "damaged parts are searched for chunks only nearby from here")
       }
       guard let words = try reader.words(at: RemoteAddress(address), count: 2) else { return nil }
-      return (words[0], words[1])
+      return (words[0], address &+ 8 == probe.blankWord ? 0 : words[1])
     }
     guard let previous = probe.word(at: address), let field = probe.word(at: address &+ 8) else {
       return nil
     }
     return (previous, field)
   }
+}
+
+/// Where a free chunk's links lead, and where those of its two neighbours lead that should come back.
+struct ChunkLinks {
+  var forward: UInt64
+  var backward: UInt64
+  var backOfForward: UInt64
+  var forwardOfBack: UInt64
 }

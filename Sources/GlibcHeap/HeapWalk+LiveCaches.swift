@@ -47,7 +47,7 @@ extension HeapWalk {
       case .structure: collected.countAsStructure(entry.chunk, size, arena: place)
       case .cached(let allowed, _) where allowed.contains(size):
         collected.countAsCached(entry.chunk, size, .tcache, arena: place)
-      case .cached: continue
+      case .cached, .unsorted: continue
       }
     }
     // The end of such a list looks like that of a fastbin.

@@ -67,6 +67,7 @@ extension HeapWalk {
     _ segment: inout Segment, _ summary: inout ArenaSummary
   ) throws(ReadFault) -> SegmentEnd {
     scan.ground.boundary = segment.top ?? segment.limit
+    try noteHeaderlessRest(in: segment)
     marks.seek(to: segment.start)
     var state = SegmentWalk(address: segment.start)
     while true {
@@ -124,7 +125,7 @@ extension HeapWalk {
       if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
       scan.begin(at: address, words)
       state.hasPending = true
-      state.address = runScan(in: segment)
+      try runScan(&state, in: segment)
     case .top(let field):
       // Never free: what is freed before top becomes part of it. Its own flag can be garbage while
       // top is being split.
@@ -184,15 +185,28 @@ extension HeapWalk {
     return nil
   }
 
-  /// Runs the hot loop over what the window holds and returns where the next header is.
-  private mutating func runScan(in segment: Segment) -> UInt64 {
+  /// Runs the hot loop over what the window holds, up to where the next header is.
+  private mutating func runScan(
+    _ state: inout SegmentWalk, in segment: Segment
+  ) throws(ReadFault) {
     let isFinal = window.base &+ UInt64(window.count) >= segment.readLimit
-    let pause = scan.run(
-      window, isFinal: isFinal, marks: &marks, flat: &sizes.flat, large: &sizes.large, log: &log)
-    switch pause {
-    case .needsBytes(let next): return next
-    case .boundary: return scan.ground.boundary
-    case .irregular(let next): return next
+    while true {
+      let pause = scan.run(
+        window, isFinal: isFinal, marks: &marks, flat: &sizes.flat, large: &sizes.large, log: &log)
+      switch pause {
+      case .needsBytes(let next): state.address = next
+      case .boundary: state.address = scan.ground.boundary
+      case .irregular(let next): state.address = next
+      case .spans(let mark):
+        guard let end = try takeSpanned(over: mark, in: segment) else {
+          if marks.nextKind == .unsorted { marks.advance() } else { scan.toleratedMark = mark }
+          continue
+        }
+        marks.seek(to: end)
+        state.hasPending = false
+        state.address = end
+      }
+      return
     }
   }
 

@@ -31,6 +31,7 @@ extension HeapWalk {
     try nextMoment()
     try refresh(&segment)
     scan.ground.boundary = segment.top ?? segment.limit
+    try noteHeaderlessRest(in: segment)
     marks.seek(to: from)
     if size < 4 * window.pageSize { window.expectMore() }
     let tries = state.resumption.map { $0.address == from ? $0.tries : 0 } ?? 0

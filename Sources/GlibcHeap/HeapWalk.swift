@@ -115,6 +115,8 @@ package struct HeapWalk: ~Copyable {
   var keptCandidates = 0
   /// The rest of a chunk that is being cut in two, in the present arena, that has no header yet.
   var headerlessRest: AddressRange?
+  /// What threads inside malloc have in their hands.
+  var knownHands: Hands?
   /// Whether malloc tags memory.
   var tagsMemory = false
   /// Where its fastbins have begun, of a target that runs.

@@ -10,6 +10,8 @@ struct Marks: Sendable {
     case cached(ClosedRange<UInt64>, tid: Int32)
     /// It holds a thread's tcache structure.
     case structure
+    /// It is the first of the unsorted bin of an arena that is being changed.
+    case unsorted
   }
 
   private var entries: [(chunk: UInt64, kind: Kind)]
@@ -28,6 +30,13 @@ struct Marks: Sendable {
         self.entries.append(entry)
       }
     }
+  }
+
+  /// Marks `chunk` if it is not marked yet; other chunks of this kind no longer.
+  mutating func insert(_ chunk: UInt64, _ kind: Kind) {
+    entries.removeAll { $0.kind == kind }
+    seek(to: chunk)
+    if next != chunk { entries.insert((chunk, kind), at: position) }
   }
 
   /// The address of the next mark, or the largest address if there is none.

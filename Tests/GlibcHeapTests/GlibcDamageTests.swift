@@ -224,35 +224,35 @@ struct GlibcDamageTests {
     default: heap.trimHeap(using: &random)
     }
   }
+}
 
-  /// Every chunk that the damage spares is found as it is, and none is found where none can be.
-  private func expectSoundRest(
-    _ snapshot: HeapSnapshot, of heap: SyntheticHeap, after damage: SyntheticDamage
-  ) {
-    var found = Dictionary(snapshot.chunks.map { ($0.userAddress, $0) }) { first, _ in first }
-    #expect(found.count == snapshot.chunks.count, "a chunk is listed twice: \(damage)")
-    var wrong: [String] = []
-    for chunk in heap.chunks where !damage.spares(chunk) {
-      found.removeValue(forKey: chunk.userAddress)
-    }
-    for chunk in heap.chunks where damage.spares(chunk) {
-      guard let other = found.removeValue(forKey: chunk.userAddress) else {
-        wrong.append("missing \(chunk)")
-        continue
-      }
-      var comparable = chunk
-      if damage.uncertainStates.contains(chunk.userAddress.bits) { comparable.state = other.state }
-      if chunk.state == .top {
-        // Top's size may be on its way to another.
-        comparable.usableSize = other.usableSize
-        comparable.size = other.size
-      }
-      if comparable != other { wrong.append("\(other) instead of \(chunk)") }
-    }
-    wrong += found.values.filter(damage.spares).map { "invented \($0)" }
-    let some = wrong.prefix(4).joined(separator: "\n")
-    #expect(wrong.isEmpty, "\(damage), \(heap.plan): \(wrong.count) wrong\n\(some)")
+/// Every chunk that the damage spares is found as it is, and none is found where none can be.
+func expectSoundRest(
+  _ snapshot: HeapSnapshot, of heap: SyntheticHeap, after damage: SyntheticDamage
+) {
+  var found = Dictionary(snapshot.chunks.map { ($0.userAddress, $0) }) { first, _ in first }
+  #expect(found.count == snapshot.chunks.count, "a chunk is listed twice: \(damage)")
+  var wrong: [String] = []
+  for chunk in heap.chunks where !damage.spares(chunk) {
+    found.removeValue(forKey: chunk.userAddress)
   }
+  for chunk in heap.chunks where damage.spares(chunk) {
+    guard let other = found.removeValue(forKey: chunk.userAddress) else {
+      wrong.append("missing \(chunk)")
+      continue
+    }
+    var comparable = chunk
+    if damage.uncertainStates.contains(chunk.userAddress.bits) { comparable.state = other.state }
+    if chunk.state == .top {
+      // Top's size may be on its way to another.
+      comparable.usableSize = other.usableSize
+      comparable.size = other.size
+    }
+    if comparable != other { wrong.append("\(other) instead of \(chunk)") }
+  }
+  wrong += found.values.filter(damage.spares).map { "invented \($0)" }
+  let some = wrong.prefix(4).joined(separator: "\n")
+  #expect(wrong.isEmpty, "\(damage), \(heap.plan): \(wrong.count) wrong\n\(some)")
 }
 
 /// Fails if `snapshot` holds what no memory can.

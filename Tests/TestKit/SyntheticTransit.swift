@@ -73,11 +73,7 @@ extension SyntheticHeap {
     let (arena, chunk, next) = random.pick(candidates)
     takeOut(chunk)
     let rest = chunk.address + 0x40
-    let head = arenas[arena].address + shape.arenaFields.bins - 16
-    let first = memory.word(at: head + 16)
-    memory.store(words: [first, head], at: rest + 16)
-    memory.store(rest, at: first + 24)
-    memory.store(rest, at: head + 16)
+    link(rest, intoUnsortedOf: arena)
     memory.store(0x40 | 1 as UInt64, at: chunk.address + 8)
     memory.store(words: [0, next.end - rest | 1], at: rest)
     return SyntheticDamage(
@@ -157,7 +153,8 @@ extension SyntheticHeap {
     arenas[arena].summary.isLocked = true
   }
 
-  private mutating func takeOut(_ chunk: SyntheticChunk) {
+  /// Takes a chunk out of its bin.
+  mutating func takeOut(_ chunk: SyntheticChunk) {
     let next = memory.word(at: chunk.address + 16)
     let previous = memory.word(at: chunk.address + 24)
     memory.store(next, at: previous + 16)
