@@ -16,7 +16,8 @@ struct ChainScan {
     case boundary
     /// The header at `next` is not that of a chunk that fits.
     case irregular(next: UInt64)
-    /// The pending chunk reaches over `mark`, where a chunk is, of an arena that is being changed.
+    /// The pending chunk of an arena that is being changed reaches over `mark`, where another is, or ends
+    /// where one ends that begins there.
     case spans(mark: UInt64)
   }
 
@@ -69,8 +70,8 @@ struct ChainScan {
   private(set) var field: UInt64 = 0
   /// The pending chunk's first two words, kept when the window leaves it behind.
   private var savedLinks: (forward: UInt64, backward: UInt64) = (0, 0)
-  /// A mark that a chunk reaches over although it has a header.
-  var toleratedMark: UInt64 = 0
+  /// The chunk that was looked into because it reaches over others, and that has a header.
+  var toleratedChunk = UInt64.max
 
   var inUse = Tally()
   var free = Tally()
@@ -149,7 +150,7 @@ struct ChainScan {
       let size = field & ~7
       // Cannot wrap: a size is accepted only if it fits below the boundary.
       let next = chunk &+ size
-      if nextMark < next, nextMark > chunk, ground.isLocked, nextMark != toleratedMark {
+      if ground.isLocked, nextMark < next, nextMark > chunk, chunk != toleratedChunk {
         pause = .spans(mark: nextMark)
         break
       }
@@ -169,6 +170,13 @@ struct ChainScan {
         nextSize <= ground.boundary &- next
       else {
         pause = .irregular(next: next)
+        break
+      }
+      if ground.isLocked, nextField & 1 == 0,
+        chunk != toleratedChunk,
+        let other = otherChunk(before: next, foot: window.word(at: Int(offset)), size: size)
+      {
+        pause = .spans(mark: other)
         break
       }
       if nextField & 1 != 0, nextMark >= next {
@@ -220,6 +228,23 @@ struct ChainScan {
     self.chunk = chunk
     self.field = field
     return pause
+  }
+
+  /// What the pending chunk reaches over, or ends with, as `Pause.spans` has it; nil if that is nothing.
+  ///
+  /// `header` is what follows it.
+  func spanned(before header: HeaderWords?, marks: borrowing Marks) -> UInt64? {
+    guard ground.isLocked, chunk != toleratedChunk else { return nil }
+    let next = chunk &+ size
+    if marks.next < next, marks.next > chunk { return marks.next }
+    guard let header, header.field & 1 == 0 else { return nil }
+    return otherChunk(before: next, foot: header.previousSize, size: size)
+  }
+
+  /// The chunk that ends at `next` and has `foot` bytes if that is another than the pending one of `size`.
+  @inline(__always)
+  private func otherChunk(before next: UInt64, foot: UInt64, size: UInt64) -> UInt64? {
+    foot < size && foot & 15 == 0 && foot >= 32 ? next &- foot : nil
   }
 
   /// Counts the pending chunk, of which a header that is no chunk's, or none, says whether it is in

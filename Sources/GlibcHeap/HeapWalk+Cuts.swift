@@ -100,14 +100,20 @@ extension HeapWalk {
     return try leadsOn(from: address, in: segment)
   }
 
-  /// Counts the pending chunk, which seems to reach over `mark`, where a chunk is for sure, up to where it
-  /// ends if it is one that has no header yet, and returns that; nil if it is none.
+  /// Counts the pending chunk, which seems to reach over `mark`, where another begins, up to where it ends
+  /// if it is one that has no header yet, and returns that; nil if it is none.
   ///
-  /// What stands there instead is the header of a chunk that was there before.
+  /// What stands there instead is the header of a chunk that was there before. That there is one at `mark`
+  /// is told by a mark, or by the foot at the end of both: then its neighbours in its list know it.
   mutating func takeSpanned(over mark: UInt64, in segment: Segment) throws(ReadFault) -> UInt64? {
     guard isArenaLocked, !isLive, !hasMetCut else { return nil }
     let whole = scan.chunk
-    if marks.nextKind == .unsorted, let (foot, field) = try probeHeader(at: whole &+ scan.size),
+    if marks.next != mark {
+      guard let (_, field) = try probeHeader(at: mark), mark &+ (field & ~7) == whole &+ scan.size,
+        try isLinked(mark)
+      else { return nil }
+    } else if marks.nextKind == .unsorted,
+      let (foot, field) = try probeHeader(at: whole &+ scan.size),
       foot == scan.size, field & 1 == 0
     {
       // The rest is linked already of what is still in one piece.

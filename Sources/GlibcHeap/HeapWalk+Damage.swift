@@ -212,7 +212,7 @@ extension HeapWalk {
   }
 
   /// Whether both neighbours of a free chunk in its list lead to it: of one that is no more, they do not.
-  private mutating func isLinked(_ chunk: UInt64) throws(ReadFault) -> Bool {
+  mutating func isLinked(_ chunk: UInt64) throws(ReadFault) -> Bool {
     guard let links = try neighbours(of: chunk) else { return false }
     return links.backOfForward == chunk && links.forwardOfBack == chunk
   }

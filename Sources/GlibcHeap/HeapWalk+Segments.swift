@@ -58,6 +58,14 @@ extension HeapWalk {
     case acrossTop(HeaderWords)
     case damaged(HeaderWords)
     case unreadable
+
+    /// Its words, if it has any that mean something.
+    var words: HeaderWords? {
+      switch self {
+      case .chunk(let words), .fenceposts(_, let words), .terminator(_, let words): words
+      case .top, .limit, .acrossTop, .damaged, .unreadable: nil
+      }
+    }
   }
 
   /// Walks `segment`, counting its chunks in `scan` and everything else in `summary`.
@@ -115,6 +123,9 @@ extension HeapWalk {
     _ summary: inout ArenaSummary
   ) throws(ReadFault) -> SegmentEnd? {
     let address = state.address
+    while state.hasPending, let mark = scan.spanned(before: header.words, marks: marks) {
+      if try leaveSpanned(mark, &state, in: segment) { return nil }
+    }
     switch header {
     case .chunk(let words):
       if try hasMoved(words, state, in: segment) {
@@ -198,16 +209,29 @@ extension HeapWalk {
       case .boundary: state.address = scan.ground.boundary
       case .irregular(let next): state.address = next
       case .spans(let mark):
-        guard let end = try takeSpanned(over: mark, in: segment) else {
-          if marks.nextKind == .unsorted { marks.advance() } else { scan.toleratedMark = mark }
-          continue
-        }
-        marks.seek(to: end)
-        state.hasPending = false
-        state.address = end
+        guard try leaveSpanned(mark, &state, in: segment) else { continue }
       }
       return
     }
+  }
+
+  /// Counts the pending chunk, which reaches over `mark`, up to where it ends if it has no header yet, and
+  /// goes on from there; returns whether that is so.
+  private mutating func leaveSpanned(
+    _ mark: UInt64, _ state: inout SegmentWalk, in segment: Segment
+  ) throws(ReadFault) -> Bool {
+    guard let end = try takeSpanned(over: mark, in: segment) else {
+      if marks.next == mark, marks.nextKind == .unsorted {
+        marks.advance()
+      } else {
+        scan.toleratedChunk = scan.chunk
+      }
+      return false
+    }
+    marks.seek(to: end)
+    state.hasPending = false
+    state.address = end
+    return true
   }
 
   /// Whether the pending chunk, the last one of a heap that is not the newest, is what was left of an

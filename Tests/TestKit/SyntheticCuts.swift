@@ -22,6 +22,8 @@ package enum SyntheticCut: String, CaseIterable, Sendable {
   case mergeBeforeHead
   /// A chunk has no header, and what stands there reaches over one that is in a tcache.
   case overCached
+  /// A chunk has no header, and what stands there reaches over one in use to the end of one in a bin.
+  case overBinned
   /// A chunk has no header, and what stands there leads to no other.
   case leadingNowhere
 }
@@ -37,6 +39,7 @@ extension SyntheticHeap {
       case .linkBeforeHeads: linkBeforeHeads(using: &random)
       case .mergeBeforeHead: mergeBeforeHead(using: &random)
       case .overCached: overCached(using: &random)
+      case .overBinned: overBinned(using: &random)
       case .leadingNowhere: leadingNowhere(using: &random)
       }
     guard let moment else { return nil }
@@ -108,6 +111,18 @@ extension SyntheticHeap {
     memory.store((run[2].end - run[0].address) | 1, at: run[0].address + 8)
     return moment(
       "\(RemoteAddress(run[0].user)) has the header of a larger one", lost: run[0...0],
+      hands: [run[0].size])
+  }
+
+  private mutating func overBinned(using random: inout SyntheticRandom) -> SyntheticMoment? {
+    let candidates = runs(of: 3).filter {
+      $0[0].state == .inUse && $0[1].state == .inUse && $0[2].state == .binned
+    }
+    guard !candidates.isEmpty else { return nil }
+    let run = random.pick(candidates)
+    memory.store((run[2].end - run[0].address) | 1, at: run[0].address + 8)
+    return moment(
+      "\(RemoteAddress(run[0].user)) has the header of one that was merged", lost: run[0...0],
       hands: [run[0].size])
   }
 
