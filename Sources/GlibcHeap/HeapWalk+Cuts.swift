@@ -1,4 +1,9 @@
-// Chunks that a thread is cutting in two when it is stopped: the rest has no header for a moment.
+// Chunks that a thread is cutting in two or merging when it is stopped: for a moment one has no header, and
+// what stands there may be that of a chunk of the past.
+//
+// malloc does not clear what it frees, so that such headers often lead on for a while. What is true is told
+// by four witnesses: headers that do not contradict each other over a long way, feet of free chunks, lists
+// that lead to a chunk, and the size that the thread has in its registers.
 
 import HeapModel
 import RemoteMemory
@@ -42,9 +47,8 @@ extension HeapWalk {
     return end
   }
 
-  /// Where a chunk without header that begins at `address` ends if a thread
-  /// inside malloc has its size in its hands, about to write it, and how much speaks for it; nil if none
-  /// has.
+  /// Where a chunk without header that begins at `address` ends if a thread inside malloc has its size in
+  /// its hands, about to write it, and how much speaks for that; nil if none has.
   private mutating func heldEnd(
     of address: UInt64, in segment: Segment
   ) throws(ReadFault) -> (end: UInt64, weight: Int)? {
@@ -316,20 +320,16 @@ extension HeapWalk {
         return nil
       }
     }
-    if let end = try cutEnd(rest, in: segment, isHeld: true) { return end }
-    return try cutEnd(rest, in: segment, isHeld: false)
+    return try cutEnd(rest, in: segment)
   }
 
-  /// Where the rest of a chunk that was cut at `rest` ends, as what follows it has it; of which, if
-  /// `isHeld`, a thread has the size in its hands.
+  /// Where the rest of a chunk that was cut at `rest` ends, as what follows it has it; first of all where it
+  /// ends if a thread has its size in its hands.
   private mutating func cutEnd(
-    _ rest: UInt64, in segment: Segment, isHeld: Bool
+    _ rest: UInt64, in segment: Segment
   ) throws(ReadFault) -> UInt64? {
-    if isHeld {
-      for (size, _) in try hands().sizes where scan.ground.boundary &- rest >= size {
-        if try isCut(rest, end: rest &+ size, in: segment) { return rest &+ size }
-      }
-      return nil
+    for (size, _) in try hands().sizes where scan.ground.boundary &- rest >= size {
+      if try isCut(rest, end: rest &+ size, in: segment) { return rest &+ size }
     }
     var end = rest &+ 32
     let last = min(scan.ground.boundary, rest &+ Self.searchedRest)
@@ -357,28 +357,4 @@ extension HeapWalk {
     else { return false }
     return try isEnd(end, in: segment)
   }
-}
-
-/// What the threads that were inside malloc had in their hands in one stop.
-struct Hands: Sendable {
-  /// In which stop.
-  let moment: Int
-  /// What is in registers, or on a stack.
-  let words: Set<UInt64>
-  /// The registers of each thread.
-  let registers: [[UInt64]]
-  /// What can be the size of a chunk, ascending, and whether it is in a register.
-  let sizes: [(size: UInt64, isInRegister: Bool)]
-
-  init(moment: Int, words: Set<UInt64>, registers: [[UInt64]]) {
-    self.moment = moment
-    self.words = words
-    self.registers = registers
-    let inRegisters = Set(registers.joined().map { $0 & ~7 })
-    sizes = Set(words.map { $0 & ~7 }).filter(Self.isSize).sorted()
-      .map { ($0, inRegisters.contains($0)) }
-  }
-
-  /// Whether `word` can be the size of a chunk, and is no address.
-  static func isSize(_ word: UInt64) -> Bool { word & 15 == 0 && word >= 32 && word < 1 << 32 }
 }

@@ -220,9 +220,9 @@ extension HeapWalk {
   /// The links of a free chunk, and those of its neighbours in the list towards it; nil if what stands
   /// there leads nowhere.
   mutating func neighbours(of chunk: UInt64) throws(ReadFault) -> ChunkLinks? {
-    guard probeMovesLeft > 2, let own = try reader.words(at: RemoteAddress(chunk &+ 16), count: 2)
+    guard linkLooksLeft > 0, let own = try reader.words(at: RemoteAddress(chunk &+ 16), count: 2)
     else { return nil }
-    probeMovesLeft -= 3
+    linkLooksLeft -= 1
     guard own[0] & 7 == 0, own[1] & 7 == 0,
       let backOfForward = try reader.word(at: RemoteAddress(own[0] &+ 24)),
       let forwardOfBack = try reader.word(at: RemoteAddress(own[1] &+ 16))
