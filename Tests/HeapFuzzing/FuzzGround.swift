@@ -44,18 +44,37 @@ struct FuzzGround: Sendable {
     let key = UInt16(shape) << 8 | UInt16(kind)
     if let ground = known.withLock({ $0[key] }) { return ground }
     let ground = FuzzGround(
-      plan(shape: GlibcShape.classes[Int(shape)], kind: kind))
+      plan(shape: GlibcShape.classes[Int(shape)], kind: kind), isInsideMalloc: kind >= 8)
     known.withLock { $0[key] = ground }
     return ground
   }
 
-  private init(_ plan: SyntheticPlan) {
-    heap = SyntheticHeap(plan)
-    guard let instance = try? MallocInstance.find(in: heap.images).first else {
+  private init(_ plan: SyntheticPlan, isInsideMalloc: Bool) {
+    var heap = SyntheticHeap(plan)
+    guard var instance = try? MallocInstance.find(in: heap.images).first else {
       preconditionFailure("malloc is found in a synthetic library: \(plan)")
     }
+    if isInsideMalloc {
+      instance.code = AddressRange(heap.threads[0].programCounter, byteCount: 1)
+      heap.threads[0].registers = Self.registers(in: heap)
+    }
+    self.heap = heap
     self.instance = instance
     places = Place.allCases.map { [heap] in Self.places(of: $0, in: heap) }
+  }
+
+  /// What a thread may have in its hands: chunks, and the distances between their beginnings.
+  private static func registers(in heap: SyntheticHeap) -> [UInt64] {
+    var random = SyntheticRandom(seed: heap.plan.seed)
+    let chunks = heap.arenaChunks
+    guard chunks.count > 4 else { return [] }
+    return (0..<4).flatMap { _ in
+      let index = random.index(chunks.count - 3)
+      return [
+        chunks[index].address, chunks[index].size | 1,
+        chunks[index + 2].address &- chunks[index].address,
+      ]
+    }
   }
 
   /// The place number `index` of `kind`, and `word` words behind it.

@@ -21,11 +21,11 @@ struct MidOperationTests {
     print("glibc \(glibc.version), \(threads) threads: \(tally)")
     for wrong in tally.wrong.prefix(5) { print("  " + wrong) }
     #expect(tally.stops == Self.stops && tally.blocks > 100 * Self.stops)
-    // While a chunk is cut in two, what stands where the rest has no header yet can look like a chunk
-    // that reaches into those behind it: seen in 3 of 7700 stops.
-    let rare = max(1, Self.stops / 100)
-    #expect(tally.wrongStops <= rare, "\(tally.wrong.prefix(3))")
-    #expect(tally.damage.count <= rare, "\(tally.damage.prefix(3))")
+    // Where a chunk has no header yet, what stands there can be that of one that reached over others:
+    // seen in 1 of 22,500 stops, and never to look like damage.
+    #expect(tally.wrongStops <= max(1, Self.stops / 1000), "\(tally.wrong.prefix(3))")
+    #expect(tally.damage == [], "\(tally.damage.prefix(3))")
+    #expect(tally.uncovered + tally.failedChecks + tally.incomplete == 0, "\(tally)")
     #expect(tally.untold == [])
   }
 }
