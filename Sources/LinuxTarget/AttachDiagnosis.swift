@@ -75,26 +75,41 @@ package struct AttachDiagnosis: Hashable, Sendable {
 
   private static func cause(_ facts: AttachFacts, _ errno: Int32) -> Cause {
     guard let target = facts.target else { return .noSuchProcess }
-    if target.status.hasEnded, target.status.threads <= 1 {
-      return .zombie(parent: target.status.parent)
+    let obstacles = obstacles(facts)
+    if errno == ESRCH {
+      return obstacles.first { !$0.comesAfterLookup } ?? .noSuchProcess
     }
-    if facts.isKernelThread { return .kernelThread }
-    if facts.pid == facts.own.status.pid { return .ourselves }
-    if target.status.threadGroup != facts.pid { return .threadOf(pid: target.status.threadGroup) }
-    if target.status.tracer != 0 {
-      return .traced(tracer: target.status.tracer, tracerName: facts.tracerName)
-    }
-    if errno == ESRCH { return .noSuchProcess }
-    if let cause = namespaceCause(facts, target) { return cause }
-    if !facts.own.mayTraceOthers, let cause = identityCause(facts, target) { return cause }
-    if let level = facts.yamaLevel, level >= 3 || (level >= 1 && !facts.own.mayTraceOthers) {
-      return .yama(level: level)
-    }
+    if let first = obstacles.first { return first }
     if target.isConfined || facts.own.isConfined {
       return .securityModule(theirs: target.label, own: facts.own.label)
     }
     if facts.own.status.seccomp == .filter { return .systemCallFilter }
     return .unexplained(errno: errno)
+  }
+
+  /// Everything that stands in the way for sure, in the order in which the kernel looks at it.
+  static func obstacles(_ facts: AttachFacts) -> [Cause] {
+    guard let target = facts.target else { return [.noSuchProcess] }
+    if target.status.hasEnded, target.status.threads <= 1 {
+      return [.zombie(parent: target.status.parent)]
+    }
+    if facts.isKernelThread { return [.kernelThread] }
+    if facts.pid == facts.own.status.pid { return [.ourselves] }
+    if target.status.threadGroup != facts.pid {
+      return [.threadOf(pid: target.status.threadGroup)]
+    }
+    var causes: [Cause] = []
+    if target.status.tracer != 0 {
+      causes.append(.traced(tracer: target.status.tracer, tracerName: facts.tracerName))
+    }
+    if let cause = namespaceCause(facts, target) { causes.append(cause) }
+    if !facts.own.mayTraceOthers, let cause = identityCause(facts, target) {
+      causes.append(cause)
+    }
+    if let level = facts.yamaLevel, level >= 3 || (level >= 1 && !facts.own.mayTraceOthers) {
+      causes.append(.yama(level: level))
+    }
+    return causes
   }
 
   // A capability counts only in namespaces at or below our own. Who holds it there can also read
@@ -128,5 +143,15 @@ package struct AttachDiagnosis: Hashable, Sendable {
     if let otherUser { return .otherUser(theirs: otherUser, own: own.users.real) }
     if let otherGroup { return .otherGroup(theirs: otherGroup, own: own.groups.real) }
     return isHidden ? .notDumpable : .moreCapabilities(missing: missing)
+  }
+}
+
+extension AttachDiagnosis.Cause {
+  /// Whether the kernel looks at it only when it has found the process.
+  fileprivate var comesAfterLookup: Bool {
+    switch self {
+    case .noSuchProcess, .zombie, .kernelThread, .ourselves, .threadOf, .traced: false
+    default: true
+    }
   }
 }

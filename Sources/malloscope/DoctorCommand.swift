@@ -1,6 +1,7 @@
-// The verb `doctor`: whether a process's heap can be read, and how its layout is known.
+// The verb `doctor`: whether a process can be attached to and its heap be read, and how its layout is known.
 
 import ArgumentParser
+import Glibc
 import GlibcHeap
 import HeapModel
 import LinuxTarget
@@ -11,29 +12,51 @@ import Symbols
 struct DoctorCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "doctor",
-    abstract: "Whether a process's heap can be read, and what decides how; nothing is stopped.",
+    abstract: "Whether a process can be attached to, and how its heap is read; nothing is stopped.",
     discussion: """
-      Says which malloc the process uses, which evidence decides how it is laid out, and what symbols \
-      say of it. If a glibc has a layout that is not known, nothing of it is walked; the lines to report \
-      then say what was found and what did not fit. Attaching is not tried. The exit code is that with \
-      which the other verbs would end, as far as can be told without attaching.
+      Checks what attaching depends on, one condition after the other: tracers, user namespaces, \
+      capabilities, users, Yama, security modules, system-call filters; and which ways to the process's \
+      memory and files are open. Says which malloc the process uses, which evidence decides how it is laid \
+      out, and what symbols say of it. If a glibc has a layout that is not known, nothing of it is walked; \
+      the lines to report then say what was found and what did not fit. Attaching is not tried. Without a \
+      process, it says what this tool may do where it runs. The exit code is that with which the other \
+      verbs would end, as far as can be told without attaching.
       """)
 
-  @OptionGroup var source: SourceOptions
+  @Argument(
+    help: ArgumentHelp(
+      "The process id, as seen in this PID namespace; without any source, only this tool is looked at.",
+      valueName: "pid"))
+  var target: String?
+
+  @OptionGroup var named: NamedSourceOptions
 
   @Option(
     help: ArgumentHelp(
       "A directory with debug files, as for the other verbs.", valueName: "dir"))
   var debuginfo: String?
 
+  private var hasSource: Bool { target != nil || named.isGiven }
+
+  func validate() throws {
+    if hasSource || named.pidInContainer != nil { _ = try named.source(target) }
+  }
+
   func run() throws {
-    let process = try source.process()
     var diagnosis = Diagnosis()
-    diagnosis.add(
-      .passed, "process",
-      "\(process.pid) \(process.command)"
-        + (process.executable.isEmpty ? "" : " (\(process.executable))"))
-    let failure = examine(process, &diagnosis)
+    let failure: Failure?
+    if hasSource {
+      let process = try named.source(target).process()
+      diagnosis.add(
+        .passed, "process",
+        "\(process.pid) \(process.command)"
+          + (process.executable.isEmpty ? "" : " (\(process.executable))")
+          + (process.namespacedPid == process.pid
+            ? "" : ", \(process.namespacedPid) in its own PID namespace"))
+      failure = examine(process, &diagnosis)
+    } else {
+      failure = examineOurselves(&diagnosis)
+    }
     if let failure { add(failure, to: &diagnosis) }
     var output = try Output(path: nil, force: false)
     try TextDiagnosis.write(
@@ -45,8 +68,66 @@ struct DoctorCommand: ParsableCommand {
     if let failure { throw ExitCode(failure.code.rawValue) }
   }
 
-  /// Checks one thing after the other and returns why it went no further, nil if all is well.
+  /// Checks what this tool may do at all, and of how many processes.
+  private func examineOurselves(_ diagnosis: inout Diagnosis) -> Failure? {
+    do throws(TargetError) {
+      let facts = try AttachFacts.gather(getpid())
+      diagnosis.add(
+        .passed, "kernel",
+        Environment.kernel)
+      for check in facts.ownChecks { diagnosis.add(check) }
+      let others = try LinuxProcess.all()
+      let readable = others.count { AccessProbe($0.pid).isReadable }
+      diagnosis.add(
+        others.isEmpty || readable < others.count ? .noted : .passed, "processes",
+        others.isEmpty
+          ? "no other process can be seen in this PID namespace"
+          : "the memory of \(readable) of the \(others.count) processes that can be seen can be read"
+      )
+      if let headroom = MemoryHeadroom.of(getpid()) {
+        let bound =
+          switch headroom.bound {
+          case .machine: "the machine"
+          case .cgroup(let path): "the control group \(path)"
+          }
+        diagnosis.add(
+          .passed, "memory",
+          "\(Figures.rounded(bytes: headroom.available)) can be had, bounded by \(bound)")
+      }
+      guard let level = facts.yamaLevel, level >= 3 else { return nil }
+      let refusal = AttachDiagnosis(pid: 0, command: "", cause: .yama(level: level))
+      return Failure(code: .notPermitted, fact: refusal.fact, hints: refusal.hints)
+    } catch {
+      return Failure(error)
+    }
+  }
+
+  /// Checks whether `process` can be attached to and read, then its malloc, and returns why it cannot be
+  /// captured, nil if all is well.
   private func examine(_ process: LinuxProcess, _ diagnosis: inout Diagnosis) -> Failure? {
+    let facts: AttachFacts
+    do throws(TargetError) {
+      facts = try AttachFacts.gather(process.pid)
+    } catch {
+      return Failure(error, of: process)
+    }
+    for check in facts.checks { diagnosis.add(check) }
+    let probe = AccessProbe(process.memoryID)
+    for check in probe.checks { diagnosis.add(check) }
+    var refusal: Failure?
+    // Reading asks the kernel what attaching asks it, but for a tracer.
+    if process.tracerPID != 0 || !probe.isReadable {
+      let reason = AttachDiagnosis(facts, errno: probe.isReadable ? EPERM : probe.memoryFile)
+      refusal = Failure(code: .notPermitted, fact: reason.fact, hints: reason.hints)
+    }
+    guard probe.isReadable else { return refusal }
+    return examineMalloc(of: process, &diagnosis) ?? refusal
+  }
+
+  /// Checks one thing after the other and returns why it went no further, nil if all is well.
+  private func examineMalloc(
+    of process: LinuxProcess, _ diagnosis: inout Diagnosis
+  ) -> Failure? {
     do throws(Failure) {
       let mappings = try targetFailure(process) { () throws(TargetError) in
         try process.mappings()
@@ -116,5 +197,18 @@ struct DoctorCommand: ParsableCommand {
         return "\(loaded.path): glibc \(loaded.image.glibcBanner ?? "?"), "
           + "\(loaded.image.machine.rawValue), \(identity)"
       }
+  }
+}
+
+extension Diagnosis {
+  /// Adds a condition of attaching.
+  fileprivate mutating func add(_ check: AttachCheck) {
+    let verdict: Verdict =
+      switch check.verdict {
+      case .met: .passed
+      case .noted: .noted
+      case .failed: .failed
+      }
+    add(verdict, check.topic, check.observation)
   }
 }

@@ -196,6 +196,16 @@ enum Environment {
     return locale.uppercased().contains("UTF-8") || locale.uppercased().contains("UTF8")
   }
 
+  /// The kernel and its release.
+  static var kernel: String {
+    var names = utsname()
+    guard unsafe uname(&names) == 0 else { return "unknown" }
+    let release = unsafe withUnsafeBytes(of: names.release) { bytes in
+      unsafe String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+    }
+    return "Linux \(release)"
+  }
+
   /// How wide the terminal is, 80 where there is none.
   static var columns: Int {
     var size = winsize()

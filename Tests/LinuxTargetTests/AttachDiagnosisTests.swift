@@ -133,6 +133,40 @@ struct AttachDiagnosisTests {
     #expect(cause(try party(20), own: filtered, errno: ENOSYS) == .systemCallFilter)
   }
 
+  /// The topics of the conditions that are not met, and of those that are noted.
+  private func topics(
+    _ target: AttachParty?, own: AttachParty, _ change: (inout AttachFacts) -> Void = { _ in }
+  ) -> (failed: [String], noted: [String]) {
+    var facts = AttachFacts(pid: 20, command: "web", target: target, own: own)
+    facts.directoryOwner = target?.status.users.effective
+    change(&facts)
+    func topics(_ verdict: AttachCheck.Verdict) -> [String] {
+      facts.checks.filter { $0.verdict == verdict }.map(\.topic)
+    }
+    return (topics(.failed), topics(.noted))
+  }
+
+  @Test("of the conditions of attaching, those are not met that stand in the way; all are told")
+  func conditions() throws {
+    let root = try party(10, user: 0, group: 0, permitted: tracing)
+    #expect(topics(try party(20), own: root) == ([], []))
+    #expect(topics(nil, own: root).failed == ["process"])
+    #expect(topics(try party(20, state: "Z"), own: root).failed == ["kind"])
+    #expect(topics(try party(20, tracer: 9), own: root).failed == ["tracer"])
+    // Whoever is around the target's namespace may attach.
+    #expect(topics(try party(20, namespace: "user:[2]"), own: root) == ([], ["namespace"]))
+    let user = try party(10)
+    #expect(topics(try party(20), own: user) == ([], ["capability"]))
+    #expect(topics(try party(20, user: 5), own: user) == (["identity"], ["capability"]))
+    let several = topics(try party(20, user: 5, tracer: 9), own: user) { $0.yamaLevel = 1 }
+    #expect(several == (["tracer", "identity", "yama"], ["capability"]))
+    #expect(topics(try party(20), own: root) { $0.yamaLevel = 1 }.failed == [])
+    #expect(topics(try party(20), own: root) { $0.yamaLevel = 3 }.failed == ["yama"])
+    let confined = try party(
+      10, user: 0, group: 0, permitted: tracing, seccomp: 2, label: "docker-default (enforce)")
+    #expect(topics(try party(20), own: confined) == ([], ["modules", "seccomp"]))
+  }
+
   @Test("every cause has one line of fact and at most three hints")
   func texts() throws {
     let causes: [AttachDiagnosis.Cause] = [

@@ -19,10 +19,12 @@ struct DoctorTests {
     let run = try ToolRun(["doctor", "\(program.pid)"])
     #expect(run.ending == .exit(0), "\(run.error)")
     let lines = run.output.split(separator: "\n")
-    #expect(lines[0].hasPrefix("ok    process  \(program.pid) "), "\(run.output)")
-    #expect(lines[1].hasPrefix("ok    malloc   may be glibc's: glibc, /"), "\(run.output)")
-    #expect(lines[2].hasPrefix("ok    layout   /"), "\(run.output)")
+    #expect(lines[0].hasPrefix("ok    process     \(program.pid) "), "\(run.output)")
     let text = flowed(run.output)
+    #expect(text.contains("ok tracer no other process traces it"), "\(run.output)")
+    #expect(text.contains("ok memory its memory can be read"), "\(run.output)")
+    #expect(text.contains("ok malloc may be glibc's: glibc, /"), "\(run.output)")
+    #expect(text.contains("ok layout /"), "\(run.output)")
     #expect(text.contains("main_arena: 0x"))
     #expect(text.contains("by its pointer to itself in the library's file"))
     #expect(text.contains("by its initial contents in the library's file"))
@@ -63,12 +65,57 @@ struct DoctorTests {
     try program.waitReady()
     let other = try ToolRun(["doctor", "\(program.pid)"])
     #expect(other.ending == .exit(69))
-    #expect(other.output.contains("no    malloc   not glibc's: musl"), "\(other.output)")
+    #expect(flowed(other.output).contains("no malloc not glibc's: musl"), "\(other.output)")
     #expect(!other.output.contains("please report"))
     #expect(try program.close() == .exit(0))
     let refused = try runAsNobody(["doctor", "1"])
     #expect(refused.ending == .exit(77), "\(refused.output)")
-    #expect(refused.output.contains("no    heap"), "\(refused.output)")
+    let text = flowed(refused.output)
+    #expect(text.contains("note capability CAP_SYS_PTRACE is not in effect"), "\(refused.output)")
+    // Where it runs in a container that has the capability, that is said.
+    #expect(text.contains("no identity "), "\(refused.output)")
+    #expect(text.contains("uid 65534"), "\(refused.output)")
+    #expect(text.contains("no memory its memory cannot be read: "), "\(refused.output)")
+    #expect(text.contains("no heap "), "\(refused.output)")
+    #expect(text.contains("note hint run "), "\(refused.output)")
+  }
+
+  @Test("of a process that another traces, all is told but that it cannot be attached to")
+  func traced() throws {
+    let program = try TargetProgram(
+      ChildProcess.Launch(try CompiledProgram.path("Allocating.c")))
+    try program.waitReady()
+    let other = try ChildProcess(
+      ChildProcess.Launch(try installedProgram("gdb"), ["-q", "-nx", "-p", "\(program.pid)"]))
+    defer { other.send(SIGKILL) }
+    let status = "/proc/\(program.pid)/status"
+    for _ in 0..<500 {
+      let text = String(decoding: try contents(ofFile: status), as: UTF8.self)
+      if !text.contains("TracerPid:\t0\n") { break }
+      usleep(10_000)
+    }
+    let run = try ToolRun(["doctor", "\(program.pid)"])
+    #expect(run.ending == .exit(77), "\(run.output)")
+    let text = flowed(run.output)
+    #expect(text.contains("no tracer process \(program.pid) "), "\(run.output)")
+    #expect(text.contains("is already being traced by process \(other.pid) (gdb)"))
+    #expect(text.contains("ok layout /"), "\(run.output)")
+    #expect(text.contains("--no-stop"), "\(run.output)")
+  }
+
+  @Test("without a process, what this tool may do where it runs")
+  func ourselves() throws {
+    let run = try ToolRun(["doctor"])
+    #expect(run.ending == .exit(0), "\(run.error)")
+    let text = flowed(run.output)
+    #expect(text.contains("ok kernel Linux "), "\(run.output)")
+    #expect(text.contains("ok user this tool runs as uid \(geteuid())"), "\(run.output)")
+    #expect(text.contains("ok capability CAP_SYS_PTRACE is in effect"), "\(run.output)")
+    #expect(text.contains(" processes that can be seen can be read"), "\(run.output)")
+    #expect(text.contains(" can be had, bounded by "), "\(run.output)")
+    let nobody = flowed(try runAsNobody(["doctor"]).output)
+    #expect(nobody.contains("note capability CAP_SYS_PTRACE is not in effect"), "\(nobody)")
+    #expect(nobody.contains("note processes the memory of "), "\(nobody)")
   }
 
   /// A program that runs with a copy of the C library in whose file `mp_` begins otherwise than in any
