@@ -36,10 +36,11 @@ struct WatchLineTests {
   func everySecond() throws {
     let program = try TargetProgram(scenario: "main-only", ["2000"])
     try program.waitReady()
-    let watch = try RunningWatch(program.pid, [])
+    // On a busy machine a stop can take so long that the interval would be stretched.
+    let watch = try RunningWatch(program.pid, unstretched)
     let times = try (0..<3).map { _ in try watch.sample().watch.elapsedS }
     #expect(times[0] == 0)
-    #expect((0.95...1.5).contains(times[1]) && (1.9...3).contains(times[2]), "\(times)")
+    #expect((0.95...1.8).contains(times[1]) && (1.9...4).contains(times[2]), "\(times)")
     watch.process.send(SIGINT)
     _ = try watch.summary(code: 130)
   }
