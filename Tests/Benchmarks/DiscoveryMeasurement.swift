@@ -19,6 +19,10 @@ struct DiscoveryMeasurement {
   let libcBytes: UInt64
   /// From the tool's start to its end, in milliseconds.
   let wholeRun: Samples
+  /// The same of a run that only prints the version: what starting the tool takes.
+  let startUp: Samples
+  /// What a run took more than the one for the version beside it.
+  let difference: Samples
   /// What it read in all, through system calls and of files of all kinds, in bytes.
   let read: Samples
 
@@ -40,15 +44,19 @@ struct DiscoveryMeasurement {
     let libc = try Self.mapped(by: "\(program.pid)", "/libc.so.6")
     libcBytes = UInt64(try contents(ofFile: libc).count)
     var times: [Double] = []
+    var startUps: [Double] = []
     var bytes: [Double] = []
     for run in 0...runs {
-      let (milliseconds, read) = try Self.run(program.pid)
+      let (startUp, _) = try Self.run(["--version"])
+      let (milliseconds, read) = try Self.run(["\(program.pid)"])
       // The first brings the files into memory.
       if run == 0 { continue }
+      startUps.append(startUp)
       times.append(milliseconds)
       bytes.append(read)
     }
-    (wholeRun, read) = (Samples(times), Samples(bytes))
+    (wholeRun, startUp, read) = (Samples(times), Samples(startUps), Samples(bytes))
+    difference = Samples(zip(times, startUps).map { $0 - $1 })
     try program.close()
   }
 
@@ -67,8 +75,10 @@ struct DiscoveryMeasurement {
   }
 
   /// One run: how long it took, and how much it read.
-  private static func run(_ pid: pid_t) throws -> (milliseconds: Double, bytes: Double) {
-    var launch = ChildProcess.Launch(try BuildProduct.malloscope.path(), ["\(pid)"])
+  private static func run(
+    _ arguments: [String]
+  ) throws -> (milliseconds: Double, bytes: Double) {
+    var launch = ChildProcess.Launch(try BuildProduct.malloscope.path(), arguments)
     launch.input = .file("/dev/null")
     let deadline = Deadline(in: TargetProgram.patience)
     let start = cpt_now()
@@ -99,13 +109,16 @@ struct DiscoveryMeasurement {
 
   /// The figures as a table.
   var text: String {
-    let isFast = wholeRun.median <= Self.mostMilliseconds
+    let isFast = difference.median <= Self.mostMilliseconds
     let isLittle = read.largest <= Double(libcBytes)
     return [
       "\(Self.name): \(files) mapped files, libc's has \(libcBytes / 1024) KiB",
       Table.heading(),
       Table.row(
-        "whole run, ms", decimal(wholeRun.median, 1), wholeRun.range(decimals: 1), "",
+        "whole run, ms", decimal(wholeRun.median, 1), wholeRun.range(decimals: 1), ""),
+      Table.row("start-up alone, ms", decimal(startUp.median, 1), startUp.range(decimals: 1), ""),
+      Table.row(
+        "what it adds, ms", decimal(difference.median, 1), difference.range(decimals: 1), "",
         "\(decimal(Self.mostMilliseconds, 0)) \(isFast ? "met" : "not met")"),
       Table.row(
         "read, KiB", decimal(read.median / 1024, 0),
