@@ -72,11 +72,11 @@ extension HeapWalk {
   private mutating func mergedChunk(
     before end: UInt64, after address: UInt64
   ) throws(ReadFault) -> UInt64? {
-    guard let (size, field) = try probeHeader(at: end), field & 1 == 0, size & 15 == 0,
+    guard let (size, field) = try look(at: end), field & 1 == 0, size & 15 == 0,
       size >= 32, size < end &- address
     else { return nil }
     let chunk = end &- size
-    guard let (_, merged) = try probeHeader(at: chunk), merged & ~7 == size,
+    guard let (_, merged) = try look(at: chunk), merged & ~7 == size,
       let links = try neighbours(of: chunk), links.backOfForward == links.backward,
       links.forwardOfBack == links.forward
     else { return nil }
@@ -246,6 +246,26 @@ extension HeapWalk {
     headerlessRest = nil
     window.blankWord = nil
     probe.blankWord = nil
+    looksLeft = Self.mostLooks
+    if let marked = markedUnsorted {
+      // What is the first now begins elsewhere, and there may be no chunk any more.
+      marks.remove(marked, .unsorted)
+      markedUnsorted = nil
+    }
+  }
+
+  /// How often what a thread has in its hands is compared with what is there, of one arena in one stop: each
+  /// takes some 1 us.
+  private static var mostLooks: Int { 1 << 10 }
+
+  /// The two words of the header at `address`, nil if they cannot be read or too many were in this stop.
+  private mutating func look(
+    at address: UInt64
+  ) throws(ReadFault) -> (previousSize: UInt64, field: UInt64)? {
+    if probe.holds(address, 16) { return try probeHeader(at: address) }
+    guard looksLeft > 0 else { return nil }
+    looksLeft -= 1
+    return try reader.words(at: RemoteAddress(address), count: 2).map { ($0[0], $0[1]) }
   }
 
   /// Notes where in `segment` the rest of a chunk that a thread is cutting in two lies, if that has no
@@ -261,7 +281,7 @@ extension HeapWalk {
     guard let rest = arena.firstUnsorted, rest > segment.start, rest < scan.ground.boundary,
       scan.ground.boundary &- rest >= 64
     else { return }
-    marks.insert(rest, .unsorted)
+    if marks.insert(rest, .unsorted) { markedUnsorted = rest }
     if headerlessRest == nil, let end = try unsortedEnd(rest, in: segment) {
       noteHeaderless(rest, to: end)
     }

@@ -207,7 +207,8 @@ extension HeapWalk {
     _ chunk: UInt64, flags: UInt64, isFree: Bool, in segment: Segment
   ) throws(ReadFault) -> Bool {
     if !segment.isMain, (flags & 0b100 == 0) != isFree { return true }
-    guard isFree else { return false }
+    // What can no longer be looked up is not held against it.
+    guard isFree, looksLeft > 0 else { return false }
     return try !isLinked(chunk)
   }
 
@@ -220,9 +221,9 @@ extension HeapWalk {
   /// The links of a free chunk, and those of its neighbours in the list towards it; nil if what stands
   /// there leads nowhere.
   mutating func neighbours(of chunk: UInt64) throws(ReadFault) -> ChunkLinks? {
-    guard linkLooksLeft > 0, let own = try reader.words(at: RemoteAddress(chunk &+ 16), count: 2)
+    guard looksLeft > 0, let own = try reader.words(at: RemoteAddress(chunk &+ 16), count: 2)
     else { return nil }
-    linkLooksLeft -= 1
+    looksLeft -= 1
     guard own[0] & 7 == 0, own[1] & 7 == 0,
       let backOfForward = try reader.word(at: RemoteAddress(own[0] &+ 24)),
       let forwardOfBack = try reader.word(at: RemoteAddress(own[1] &+ 16))

@@ -90,9 +90,11 @@ package struct HeapWalk: ~Copyable {
   var insideStepsLeft = 1 << 22
   /// Steps that may still be made to find the end of a rest without header: 64 MiB.
   var restStepsLeft = 1 << 22
-  /// Free chunks whose neighbours in their lists may still be looked at while an arena is being changed: each
-  /// takes some 2 us.
-  var linkLooksLeft = 1 << 16
+  /// Looks at what threads have in their hands, and at lists' neighbours, that are left for the present arena in
+  /// this stop.
+  var looksLeft = 0
+  /// The first of the unsorted bin of the present arena, if it is marked.
+  var markedUnsorted: UInt64?
   /// Looks at the contents of chunks that findings name.
   var glimpsesLeft = 200
   /// Chunks of the present arena that were named because they overran the header behind them.

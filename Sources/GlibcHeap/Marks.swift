@@ -32,11 +32,18 @@ struct Marks: Sendable {
     }
   }
 
-  /// Marks `chunk` if it is not marked yet; other chunks of this kind no longer.
-  mutating func insert(_ chunk: UInt64, _ kind: Kind) {
-    entries.removeAll { $0.kind == kind }
+  /// Marks `chunk` unless it is marked already, and makes it the next one; returns whether it did.
+  mutating func insert(_ chunk: UInt64, _ kind: Kind) -> Bool {
     seek(to: chunk)
-    if next != chunk { entries.insert((chunk, kind), at: position) }
+    guard next != chunk else { return false }
+    entries.insert((chunk, kind), at: position)
+    return true
+  }
+
+  /// Takes back the mark of `chunk` if it is of this kind.
+  mutating func remove(_ chunk: UInt64, _ kind: Kind) {
+    seek(to: chunk)
+    if next == chunk, nextKind == kind { entries.remove(at: position) }
   }
 
   /// The address of the next mark, or the largest address if there is none.
