@@ -18,13 +18,6 @@ package struct AccessProbe: Hashable, Sendable {
   /// `/proc/PID/root`, below which its files are.
   package var root: Int32
 
-  /// Makes a result.
-  package init(memoryFile: Int32, copying: Int32, root: Int32) {
-    self.memoryFile = memoryFile
-    self.copying = copying
-    self.root = root
-  }
-
   /// Tries them on `pid`.
   package init(_ pid: Int32, proc: ProcFileSystem = ProcFileSystem()) {
     memoryFile = Self.attempt(proc.path(pid, "mem"))

@@ -46,7 +46,7 @@ extension AttachFacts {
         "tracer", { if case .traced = $0 { true } else { false } },
         otherwise: AttachCheck(.met, "tracer", "no other process traces it")),
       namespace(target),
-      capability(target),
+      capability,
       check("identity", { $0.isAboutIdentity }, otherwise: identity(target)),
       check(
         "yama", { if case .yama = $0 { true } else { false } },
@@ -65,7 +65,7 @@ extension AttachFacts {
         .met, "user",
         "this tool runs as uid \(own.status.users.effective)"
           + (isContained ? ", in a container" : "")),
-      capability(nil),
+      capability,
       AttachCheck(isLimited ? (level >= 3 ? .failed : .noted) : .met, "yama", yama),
       securityModules(nil),
       systemCallFilter,
@@ -91,7 +91,7 @@ extension AttachFacts {
           + "one around it")
   }
 
-  private func capability(_ target: AttachParty?) -> AttachCheck {
+  private var capability: AttachCheck {
     if own.mayTraceOthers {
       return AttachCheck(
         .met, "capability",

@@ -72,9 +72,7 @@ struct DoctorCommand: ParsableCommand {
   private func examineOurselves(_ diagnosis: inout Diagnosis) -> Failure? {
     do throws(TargetError) {
       let facts = try AttachFacts.gather(getpid())
-      diagnosis.add(
-        .passed, "kernel",
-        Environment.kernel)
+      diagnosis.add(.passed, "kernel", Environment.kernel)
       for check in facts.ownChecks { diagnosis.add(check) }
       let others = try LinuxProcess.all()
       let readable = others.count { AccessProbe($0.pid).isReadable }
