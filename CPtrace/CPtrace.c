@@ -324,6 +324,12 @@ int64_t cpt_now(void) {
   return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
+int64_t cpt_processor_time(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
 int cpt_hurry(int on) {
   struct sched_param urgent = {.sched_priority = 1};
   struct sched_param ordinary = {.sched_priority = 0};

@@ -132,6 +132,9 @@ void cpt_wait_event(int fd);
 // Nanoseconds of clock_gettime(2)'s CLOCK_MONOTONIC.
 int64_t cpt_now(void);
 
+// Nanoseconds of clock_gettime(2)'s CLOCK_PROCESS_CPUTIME_ID: what all our threads have used.
+int64_t cpt_processor_time(void);
+
 // Has the calling thread run before all ordinary ones (sched(7): SCHED_FIFO, which the threads that it
 // starts do not inherit), or like them again. -EPERM where neither
 // CAP_SYS_NICE nor RLIMIT_RTPRIO allows it.

@@ -1,6 +1,7 @@
 // When the next sample is due.
 
-/// How often a target is captured, so that it is stopped for at most a share of the time.
+/// How often a target is captured, so that it is stopped for at most a share of the time, and capturing
+/// it takes at most a share of a processor.
 package struct SamplePace: Sendable {
   /// The part of the target's share that is planned for.
   private let plannedPart: Double
@@ -11,6 +12,8 @@ package struct SamplePace: Sendable {
   package var interval: Double
   /// The share of the time that the target may be stopped.
   package var mostStopped: Double
+  /// The share of one processor that may be used on average, nil for no limit.
+  private let mostUsed: Double?
   /// When the next sample is due, in seconds of the caller's clock.
   package private(set) var due = -Double.infinity
   /// The seconds that the target's stops ask for, if those are more.
@@ -21,19 +24,23 @@ package struct SamplePace: Sendable {
   /// Makes a pace by which the first sample is due at once, and that plans for a part of the
   /// target's share.
   package init(
-    interval: Double, mostStopped: Double, plannedPart: Double = 1, paysAhead: Bool = false
+    interval: Double, mostStopped: Double, mostUsed: Double? = nil, plannedPart: Double = 1,
+    paysAhead: Bool = false
   ) {
+    self.mostUsed = mostUsed
     self.plannedPart = plannedPart
     self.paysAhead = paysAhead
     self.interval = interval
     self.mostStopped = mostStopped
   }
 
-  /// Notes that a sample was begun at a moment and stopped the target for so long.
-  package mutating func note(begun: Double, stopped: Duration) {
+  /// Notes that a sample was begun at a moment, stopped the target for so long, and took so much of a
+  /// processor.
+  package mutating func note(begun: Double, stopped: Duration, used: Duration = .zero) {
     let isFirst = self.begun == -.infinity
     self.begun = begun
-    needed = seconds(for: stopped) * (isFirst && paysAhead ? 2 : 1)
+    let forStops = seconds(for: stopped) * (isFirst && paysAhead ? 2 : 1)
+    needed = max(forStops, mostUsed.map { used / .seconds(1) / $0 } ?? 0)
     plan()
   }
 

@@ -24,6 +24,10 @@ package final class StopSequence {
 
   private let process: LinuxProcess
   private let budget: StopBudget
+  /// What each stop is expected to use of a processor, in nanoseconds.
+  private let expectedWork: Int64
+  /// What is left of our own processor quota, nil if there is none that matters.
+  private var allowance: ProcessorAllowance?
   private var window: StopWindow?
   /// When the present stop began, of `CLOCK_MONOTONIC` in nanoseconds.
   private var began: Int64 = 0
@@ -55,9 +59,20 @@ package final class StopSequence {
   package private(set) var threadCount = 0
 
   /// Prepares for stopping `process`, of which all stops together are `expected` to take so long.
-  package init(_ process: LinuxProcess, budget: StopBudget, expected: Duration? = nil) {
+  ///
+  /// With an `allowance` the process is not stopped before what a stop needs of it is there.
+  package init(
+    _ process: LinuxProcess, budget: StopBudget, expected: Duration? = nil,
+    allowance: ProcessorAllowance? = nil
+  ) {
     self.process = process
+    self.allowance = allowance
+    let longest = allowance?.longestStop
+    var budget = budget
+    budget.longestPause = budget.longestPause.map { min($0, longest ?? $0) }
     self.budget = budget
+    let work = [budget.longestPause, expected].compactMap { $0 }.min() ?? longest ?? .zero
+    expectedWork = work.wholeNanoseconds
     takesPrecedence =
       budget.longestPause != nil || expected.map { $0 <= Self.longestHurry } ?? false
   }
@@ -148,10 +163,12 @@ package final class StopSequence {
 
   /// Waits until the process has run long enough.
   private func rest() throws(StopError) {
+    let quotaRest = allowance?.rest(before: expectedWork) ?? 0
+    let end = max(restStart + restLength, quotaRest > 0 ? cpt_now() + quotaRest : 0)
     while true {
       let signal = cpt_interrupted()
       if signal != 0 { throw .interrupted(signal: signal) }
-      let left = restStart + restLength - cpt_now()
+      let left = end - cpt_now()
       if left <= 0 { return }
       attend()
       // In pieces, so that an interruption is noticed.

@@ -18,7 +18,7 @@ struct ArenasCommand: ParsableCommand {
   @OptionGroup var capture: CaptureOptions
 
   func run() throws {
-    var request = CaptureRequest(show, capture)
+    var request = try CaptureRequest(show, capture)
     request.collectsChunks = true
     request.wantsResidency = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in

@@ -48,6 +48,7 @@ private func captureWhileItLives(
 ) throws(Failure) -> HeapReport {
   let clock = ContinuousClock()
   let start = clock.now
+  let allowance = ProcessorAllowance(request.processorQuota(proc: process.proc))
   let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
   var options = WalkOptions(
@@ -83,11 +84,13 @@ private func captureWhileItLives(
   let allHints = HeapHints.joined(hints)
   let estimate = CaptureEstimate(allHints, sample)
   try estimate.checkMemory(request, process: process)
-  if !request.isQuiet, let notice = estimate.notice(request) { StandardError.write(notice) }
+  if !request.isQuiet, let notice = estimate.notice(request, allowance: allowance) {
+    StandardError.write(notice)
+  }
 
   let subject = CaptureSubject(
     process: process, target: target, mappings: mappings, options: options, hints: hints,
-    allHints: allHints, estimate: estimate)
+    allHints: allHints, estimate: estimate, allowance: allowance)
   var captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {

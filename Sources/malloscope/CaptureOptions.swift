@@ -19,9 +19,29 @@ struct CaptureWayOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "How long the target may be stopped at once, in milliseconds (auto and slices; default 5).",
-      valueName: "ms"))
+      """
+      How long the target may be stopped at once, in milliseconds (auto and slices; default 5, or \
+      \(Budget.pause.variable)).
+      """, valueName: "ms"))
   var maxPause: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      How much of one processor malloscope may use, on average: it rests between stops, between pieces \
+      of a live capture, and between samples (1 to 100; default no limit, or \
+      \(Budget.processor.variable)). One stop or clone is worked through. A limit that its own control \
+      group has is always kept, so that it is not made to wait while the target stands still.
+      """, valueName: "percent"))
+  var maxCpu: Double?
+
+  @Option(
+    help: ArgumentHelp(
+      """
+      How much memory malloscope itself may have, in MiB; what needs more is refused before the target \
+      is touched (default what its control group and the machine have, or \(Budget.memory.variable)).
+      """, valueName: "mib"))
+  var maxMemory: Double?
 
   @Flag(
     name: .customLong("no-stop"),
@@ -44,9 +64,9 @@ struct CaptureWayOptions: ParsableArguments {
     if isLive, let capture, capture != .live {
       throw ValidationError("--no-stop and --capture \(capture.rawValue) exclude each other")
     }
-    if let maxPause, !(0.1...60_000).contains(maxPause) {
-      throw ValidationError("a pause is 0.1 to 60000 milliseconds")
-    }
+    try Budget.pause.check(maxPause)
+    try Budget.processor.check(maxCpu)
+    try Budget.memory.check(maxMemory)
     if maxPause != nil { try requireBudget("--max-pause") }
   }
 
@@ -66,7 +86,7 @@ struct CaptureOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       The share of the time that the target may be stopped while it is captured (auto and slices; \
-      default 50).
+      1 to 100, default 50, or \(Budget.stopped.variable)).
       """, valueName: "percent"))
   var maxStopped: Double?
 
@@ -80,14 +100,22 @@ struct CaptureOptions: ParsableArguments {
 }
 
 extension CaptureRequest {
-  /// What the options ask for.
-  init(_ show: ShowOptions, _ capture: CaptureOptions) {
-    self.init(show, capture.way)
-    if let percent = capture.maxStopped { stoppedShare = percent / 100 }
+  /// What the options and the environment ask for.
+  ///
+  /// - Throws: a failure if the environment has a budget that is none.
+  init(_ show: ShowOptions, _ capture: CaptureOptions) throws(Failure) {
+    try self.init(show, capture.way)
+    // One of a watch may be smaller.
+    if let percent = try Budget.stopped.value(capture.maxStopped) {
+      stoppedShare = max(1, percent) / 100
+    }
   }
 
-  /// What the options ask for, with the usual share of the time of a capture for stops.
-  init(_ show: ShowOptions, _ way: CaptureWayOptions) {
+  /// What the options and the environment ask for, with the usual share of the time of a capture for
+  /// stops.
+  ///
+  /// - Throws: a failure if the environment has a budget that is none.
+  init(_ show: ShowOptions, _ way: CaptureWayOptions) throws(Failure) {
     switch show.arena {
     case nil: scope = .everything
     case .mmap: scope = .mmapped
@@ -98,8 +126,10 @@ extension CaptureRequest {
     debugDirectory = way.debuginfo
     wantsTypes = show.verbose || way.debuginfo != nil
     mode = way.mode
-    if let milliseconds = way.maxPause {
+    if let milliseconds = try Budget.pause.value(way.maxPause) {
       longestPause = .nanoseconds(Int64(milliseconds * 1_000_000))
     }
+    processorShare = try Budget.processor.value(way.maxCpu).map { $0 / 100 }
+    mostMemory = try Budget.memory.value(way.maxMemory).map { UInt64($0 * 1_048_576) }
   }
 }

@@ -1,6 +1,8 @@
 // What a verb asks of a capture.
 
+import Glibc
 import GlibcHeap
+import LinuxTarget
 
 /// How the target is to be treated while its heap is captured.
 enum CaptureMode: String, CaseIterable {
@@ -39,4 +41,16 @@ struct CaptureRequest {
   var longestPause = Duration.milliseconds(5)
   /// The share of the time that the target may stand still while it is captured.
   var stoppedShare = 0.5
+  /// How much of one processor we may use on average, nil for no limit of the user's.
+  var processorShare: Double?
+  /// How much memory we may have in all, in bytes, nil for no limit of the user's.
+  var mostMemory: UInt64?
+
+  /// The tighter one of our control groups' quota and the user's; nil without any.
+  func processorQuota(proc: ProcFileSystem) -> ProcessorQuota? {
+    let group = ProcessorQuota.of(getpid(), proc: proc)
+    guard let share = processorShare, share < group?.processors ?? .infinity else { return group }
+    let period = Duration.milliseconds(100)
+    return ProcessorQuota(time: period * share, period: period)
+  }
 }

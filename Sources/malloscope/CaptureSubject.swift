@@ -27,6 +27,8 @@ struct CaptureSubject {
   let allHints: HeapHints
   /// What capturing it will take.
   let estimate: CaptureEstimate
+  /// What may be used of a processor without being made to wait, nil if there is no limit that matters.
+  let allowance: ProcessorAllowance?
 
   /// Captures it.
   ///
@@ -47,14 +49,14 @@ struct CaptureSubject {
   private func captureInStops(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
     let isPaced = request.mode != .stop
     let reader = LiveMemoryReader(process)
-    let longestPause = isPaced ? request.longestPause : nil
+    let longestPause = isPaced ? allowedPause(request) : nil
     let largestRead = largestRead(within: longestPause)
     let pacing = PacedStops(
       process, target.instances, arenas: allHints.arenas, reader: reader,
       budget: StopBudget(
         longestPause: longestPause, stoppedShare: request.stoppedShare,
         expected: estimate.stopLength),
-      expected: estimate.stopLength)
+      expected: estimate.stopLength, allowance: allowance)
     reader.rememberResident(allHints.memory, pageSize: process.pageSize)
     if pacing.sequence.takesPrecedence { reader.startAssistant() }
     let copiedBefore = reader.copiedBytes
@@ -113,6 +115,11 @@ struct CaptureSubject {
       hints: ["run malloscope again"], isTransient: true)
   }
 
+  /// How long one stop may last.
+  private func allowedPause(_ request: CaptureRequest) -> Duration {
+    min(request.longestPause, allowance?.longestStop ?? request.longestPause)
+  }
+
   /// How much may be read at once so that a stop can end in time.
   private func largestRead(within pause: Duration?) -> Int {
     let most = WalkBuffers.largestRead
@@ -136,7 +143,8 @@ struct CaptureSubject {
       heap = try HeapWalk.collect(
         of: target.instances, reader: reader, data: DataRanges(mappings), threads: [],
         options: options,
-        hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process, reader: reader))
+        hints: hints, buffers: WalkBuffers(),
+        pacing: LivePacing(process, reader: reader, allowance: allowance))
       if reader.isAddressSpaceInUse() == false { throw .targetGone }
     } catch {
       throw failure(error)
@@ -152,6 +160,12 @@ struct CaptureSubject {
 
   private func captureFork() throws(Failure) -> CapturedHeap {
     let original = LiveMemoryReader(process)
+    var allowance = allowance
+    do throws(StopError) {
+      try allowance?.pause(before: .milliseconds(1))
+    } catch {
+      throw Failure(error, process: process)
+    }
     let clone: ProcessClone
     do throws(CloneError) {
       clone = try ProcessClone(of: process, keeper: .malloscope, room: CloneRoom(for: process))

@@ -41,7 +41,7 @@ struct ChunksCommand: ParsableCommand {
     } catch {
       throw Failure(error)
     }
-    var request = CaptureRequest(show, capture)
+    var request = try CaptureRequest(show, capture)
     request.collectsChunks = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
       let filter = filter.untagged(for: report.snapshot)

@@ -31,7 +31,8 @@ struct LineWatch {
         watched.request.isQuiet = true
         failures = 0
         history.add(sample.report, sample.memory, at: sample.time)
-        pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
+        pace.note(
+          begun: sample.time, stopped: sample.report.capture.totalStop, used: sample.used)
         try writeSample(history, to: &output)
         if let count = plan.count, history.sampleCount >= count { end = .complete }
       } catch {

@@ -39,7 +39,8 @@ struct GlibcShare {
     var heap = try readFailure(process) { () throws(ReadFault) in
       try HeapWalk.collect(
         of: instances, reader: reader, data: DataRanges(mappings), threads: [], options: options,
-        hints: hints, buffers: WalkBuffers(), pacing: LivePacing(process, reader: reader))
+        hints: hints, buffers: WalkBuffers(),
+        pacing: LivePacing(process, reader: reader, allowance: nil))
     }
     inUseBytes = heap.snapshot().inUse.bytes
   }

@@ -38,13 +38,14 @@ final class PacedStops: WalkPacing {
 
   init(
     _ process: LinuxProcess, _ instances: [MallocInstance], arenas: [RemoteAddress],
-    reader: LiveMemoryReader, budget: StopBudget, expected: Duration?
+    reader: LiveMemoryReader, budget: StopBudget, expected: Duration?,
+    allowance: ProcessorAllowance?
   ) {
     self.process = process
     self.instances = instances
     self.arenas = arenas
     self.reader = reader
-    sequence = StopSequence(process, budget: budget, expected: expected)
+    sequence = StopSequence(process, budget: budget, expected: expected, allowance: allowance)
     isPaced = budget.longestPause != nil
   }
 
@@ -92,14 +93,16 @@ final class PacedStops: WalkPacing {
 final class LivePacing: WalkPacing {
   private let process: LinuxProcess
   private let reader: LiveMemoryReader
+  private var allowance: ProcessorAllowance?
 
   let stopsTarget = false
   let isDue = true
   let isHalfOver = true
 
-  init(_ process: LinuxProcess, reader: LiveMemoryReader) {
+  init(_ process: LinuxProcess, reader: LiveMemoryReader, allowance: ProcessorAllowance?) {
     self.process = process
     self.reader = reader
+    self.allowance = allowance
   }
 
   func beginWork() {}
@@ -109,6 +112,11 @@ final class LivePacing: WalkPacing {
   func attend() {}
 
   func proceed() throws(ReadFault) -> [ThreadState] {
+    do throws(StopError) {
+      try allowance?.pause(before: .milliseconds(1))
+    } catch {
+      throw .interrupted
+    }
     // It may have called exec meanwhile.
     if reader.isAddressSpaceInUse() == false { throw .targetGone }
     return []

@@ -4,6 +4,7 @@ import Glibc
 import GlibcHeap
 import HeapModel
 import LinuxTarget
+import StopControl
 
 /// What capturing a heap will take, estimated from an unstopped look.
 struct CaptureEstimate {
@@ -57,14 +58,8 @@ struct CaptureEstimate {
     let kept = request.sample.map { min(chunks, UInt64($0.limit)) } ?? chunks
     let lists = request.collectsChunks ? kept &* Self.bytesPerChunk : 0
     let needed = Self.histogramBytes &+ lists
-    guard let headroom = MemoryHeadroom.of(getpid(), proc: process.proc),
-      headroom.available < needed
+    guard let (available, place) = Self.memoryLeft(request, proc: process.proc), available < needed
     else { return }
-    let place =
-      switch headroom.bound {
-      case .machine: "the machine has"
-      case .cgroup(let path): "the memory limit of this tool's control group (\(path)) leaves"
-      }
     var hints = [
       "give the tool more memory, or run it elsewhere: on the node, in another container"
     ]
@@ -75,13 +70,37 @@ struct CaptureEstimate {
       code: .unsupported,
       fact: "process \(process.pid) was left alone: "
         + (request.collectsChunks ? "its chunks" : "the histogram") + " may need "
-        + "\(mebibytes(needed)) MiB, but \(place) \(mebibytes(headroom.available)) MiB",
+        + "\(mebibytes(needed)) MiB, but \(place) \(mebibytes(available)) MiB",
       hints: hints)
   }
 
-  /// What the user of a huge heap is told before it is touched, nil if it is not huge.
-  func notice(_ request: CaptureRequest) -> String? {
-    guard heapBytes > Self.hugeHeap else { return nil }
+  /// How many bytes we can still have, and of what, up to the verb; nil if nothing limits us.
+  private static func memoryLeft(
+    _ request: CaptureRequest, proc: ProcFileSystem
+  ) -> (available: UInt64, place: String)? {
+    let headroom = MemoryHeadroom.of(getpid(), proc: proc).map { headroom in
+      switch headroom.bound {
+      case .machine: (headroom.available, "the machine has")
+      case .cgroup(let path):
+        (headroom.available, "the memory limit of this tool's control group (\(path)) leaves")
+      }
+    }
+    let status = (try? proc.text(proc.path(proc.ownPID, "status"))).flatMap(
+      ProcessStatus.init(parsing:))
+    let own = status?.memory.resident ?? 0
+    let allowed = request.mostMemory.map { ($0 - min($0, own), "\(Budget.memory.option) leaves") }
+    return [headroom, allowed].compactMap { $0 }.min { $0.0 < $1.0 }
+  }
+
+  /// What the user is told before a heap is touched that is huge, or stopped for longer than needed.
+  func notice(_ request: CaptureRequest, allowance: ProcessorAllowance?) -> String? {
+    guard heapBytes > Self.hugeHeap else {
+      guard request.mode == .stop, let allowance, let stopLength,
+        stopLength > allowance.longestStop
+      else { return nil }
+      return "note: after \(milliseconds(allowance.longestStop)) ms of work this tool may have to wait "
+        + "for a processor, and the target with it; without --capture stop no stop is longer"
+    }
     let gibibytes = heapBytes >> 30
     let time = seconds.map { "about \(max(1, Int($0.rounded()))) s" } ?? "some seconds"
     let doubled =

@@ -108,7 +108,8 @@ struct ScreenWatch {
       showChunks(sample)
     case .success(let sample):
       history.add(sample.report, sample.memory, at: sample.time)
-      pace.note(begun: sample.time, stopped: sample.report.capture.totalStop)
+      pace.note(
+        begun: sample.time, stopped: sample.report.capture.totalStop, used: sample.used)
       if let count = plan.count, history.sampleCount >= count { finish(.complete) }
     case .failure(.failed(let failure)) where history.sampleCount > 0:
       state.message = "a sample failed: \(failure.fact)"

@@ -52,9 +52,9 @@ struct WatchCommand: ParsableCommand {
     help: ArgumentHelp(
       """
       The share of the time that the target may be stopped over the whole watch; the interval \
-      stretches to keep it (0.01 to 100, default 1).
+      stretches to keep it (0.01 to 100, default 1, or \(Budget.stopped.variable)).
       """, valueName: "percent"))
-  var maxStopped = 1.0
+  var maxStopped: Double?
 
   @Option(help: "Sort rows by growth, bytes, count or size.")
   var sort = GrowthOrder.growth
@@ -94,9 +94,7 @@ struct WatchCommand: ParsableCommand {
   func validate() throws {
     let words = try parsedWords()
     _ = try named.source(words.target)
-    guard (0.01...100).contains(maxStopped) else {
-      throw ValidationError("--max-stopped is 0.01 to 100 percent")
-    }
+    try Budget.stopped.check(maxStopped)
     if exact, by == .arena { throw ValidationError("--exact goes with --by size") }
   }
 
@@ -113,9 +111,10 @@ struct WatchCommand: ParsableCommand {
     }
     let process = try named.source(words.target).process()
     let plan = WatchPlan(
-      watched: WatchedProcess(process: process, request: CaptureRequest(show, way)),
+      watched: WatchedProcess(process: process, request: try CaptureRequest(show, way)),
       growth: growth, filterText: size ?? "", interval: words.interval, count: words.count,
-      mostStopped: maxStopped / 100, growthLimit: try growthLimit(), showsContents: contents,
+      mostStopped: try Budget.stopped.value(maxStopped).map { $0 / 100 } ?? 0.01,
+      growthLimit: try growthLimit(), showsContents: contents,
       show: show)
     try plan.run()
   }

@@ -32,7 +32,9 @@ struct WatchPlan {
   /// A fifth of the target's share is left for what it sees of a stop beyond what we see (an eighth,
   /// measured: its threads come back one by one).
   var pace: SamplePace {
-    SamplePace(interval: interval, mostStopped: mostStopped, plannedPart: 0.8, paysAhead: true)
+    SamplePace(
+      interval: interval, mostStopped: mostStopped, mostUsed: watched.request.processorShare,
+      plannedPart: 0.8, paysAhead: true)
   }
 
   /// Watches until the end.

@@ -1,5 +1,6 @@
 // A process that is captured again and again, until it ends or becomes another program.
 
+import CPtrace
 import GlibcHeap
 import HeapAnalysis
 import HeapModel
@@ -45,6 +46,8 @@ struct WatchSample: Sendable {
   var memory: ProcessMemory
   /// When it was taken, in seconds of `WatchClock`.
   var time: Double
+  /// How much of a processor it took.
+  var used: Duration
   /// Chunks of a row, if they were asked for.
   var listing: ChunkListing?
   /// The first bytes of those of them that are in use, if they were asked for.
@@ -97,6 +100,7 @@ struct WatchedProcess: Sendable {
     // Through which of its threads it can be read changes when the first one ends.
     let process = try checkIdentity()
     let time = WatchClock.now
+    let usedBefore = cpt_processor_time()
     let memory: ProcessMemory
     let report: HeapReport
     do throws(Failure) {
@@ -113,7 +117,9 @@ struct WatchedProcess: Sendable {
     }
     // A capture that came after an exec is of another program.
     _ = try checkIdentity()
-    var sample = WatchSample(report: report, memory: memory, time: time)
+    var sample = WatchSample(
+      report: report, memory: memory, time: time,
+      used: .nanoseconds(cpt_processor_time() - usedBefore))
     if let listedRow {
       let listing = ChunkListing(report.snapshot, of: listedRow, limit: Self.listedChunks)
       if wantsContents { sample.contents = contents(of: listing.chunks, process) }
