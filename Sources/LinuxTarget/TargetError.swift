@@ -69,6 +69,12 @@ package enum TargetError: Error, Equatable, Sendable {
     return number == ENOENT || number == ESRCH
   }
 
+  /// Whether a file was there and may not be read.
+  package var isRefusal: Bool {
+    guard case .unreadable(_, let number) = self else { return false }
+    return number == EACCES || number == EPERM
+  }
+
   /// At most three actions that may help.
   package var hints: [String] {
     switch self {

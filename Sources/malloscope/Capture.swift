@@ -94,8 +94,15 @@ private func captureWhileItLives(
   var captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {
-    residency = try targetFailure(process) { () throws(TargetError) in
-      try process.residency(of: captured.heap.memoryRanges)
+    do throws(TargetError) {
+      residency = try process.residency(of: captured.heap.memoryRanges)
+    } catch {
+      guard error.isRefusal else { throw Failure(error, of: process) }
+      captured.findings.append(
+        Finding(
+          .unreadable, at: nil,
+          "which pages are in memory is not known: \(error.fact), which CAP_DAC_READ_SEARCH allows")
+      )
     }
   }
   var facts = captured.facts

@@ -66,7 +66,10 @@ extension Failure {
   /// Looking at `process` failed: what a refusal is due to is told if it can be found out.
   init(_ error: TargetError, of process: LinuxProcess) {
     self.init(error)
-    if case .unreadable(_, let number) = error, code == .notPermitted {
+    // A file of its user's may be closed to us although we may attach.
+    if case .unreadable(_, let number) = error, code == .notPermitted,
+      !AccessProbe(process.memoryID).isReadable
+    {
       explain(process.pid, errno: number)
     }
   }

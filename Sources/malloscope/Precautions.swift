@@ -98,8 +98,9 @@ struct CaptureEstimate {
       guard request.mode == .stop, let allowance, let stopLength,
         stopLength > allowance.longestStop
       else { return nil }
-      return "note: after \(milliseconds(allowance.longestStop)) ms of work this tool may have to wait "
-        + "for a processor, and the target with it; without --capture stop no stop is longer"
+      let length = milliseconds(allowance.longestStop)
+      return "note: after \(length) ms of work this tool may have to wait for a processor, and the "
+        + "target with it; without --capture stop no stop is longer"
     }
     let gibibytes = heapBytes >> 30
     let time = seconds.map { "about \(max(1, Int($0.rounded()))) s" } ?? "some seconds"

@@ -254,4 +254,35 @@ struct HeadroomTests {
     #expect(
       machine.tasks() == TaskHeadroom(available: 0, limit: 5, cgroup: machine.files.path + "/u/a"))
   }
+
+  @Test("of the limits on processor time the tightest counts, in either version")
+  func processors() throws {
+    let machine = try Machine()
+    func quota() -> ProcessorQuota? {
+      ProcessorQuota.of(20, proc: machine.fake.proc, files: machine.files.path)
+    }
+    try machine.fake.write(20, "cgroup", "8:cpu,cpuacct:/a/b\n0::/a\n")
+    try machine.mounts(
+      10, "1 2 0:3 / /c rw - cgroup cgroup rw,cpu,cpuacct\n1 2 0:3 / /u rw - cgroup2 cgroup2 rw\n")
+    #expect(quota() == nil)
+    try machine.group("/c/a/b", ["cpu.cfs_quota_us": "-1", "cpu.cfs_period_us": "100000"])
+    try machine.group("/u/a", ["cpu.max": "max 100000"])
+    #expect(quota() == nil)
+    try machine.group("/c/a", ["cpu.cfs_quota_us": "250000", "cpu.cfs_period_us": "100000"])
+    #expect(
+      quota()
+        == ProcessorQuota(
+          time: .milliseconds(250), period: .milliseconds(100),
+          cgroup: machine.files.path + "/c/a"))
+    #expect(quota()?.processors == 2.5)
+    try machine.group("/u/a", ["cpu.max": "1000 20000"])
+    #expect(
+      quota()
+        == ProcessorQuota(
+          time: .milliseconds(1), period: .milliseconds(20), cgroup: machine.files.path + "/u/a"))
+    for text in ["", "1000", "x 100000", "1000 0", "0 100000", "-5 100000", "1000 99999999999999"] {
+      try machine.group("/u/a", ["cpu.max": text])
+      #expect(quota()?.processors == 2.5, "\(text)")
+    }
+  }
 }

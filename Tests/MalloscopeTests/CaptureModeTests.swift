@@ -207,7 +207,10 @@ struct CaptureModeTests {
           + "target running in between",
         "stop is one stop, however long", "which runs one system call in it",
         "live does not stop it at all",
-        "How long the target may be stopped at once, in milliseconds (auto and slices; default 5)",
+        "How long the target may be stopped at once, in milliseconds (auto and slices; default 5, "
+          + "or MALLOSCOPE_MAX_PAUSE)",
+        "How much of one processor malloscope may use, on average",
+        "How much memory malloscope itself may have, in MiB",
         "The share of the time that the target may be stopped while it is captured",
         "Works beside another debugger",
       ] {

@@ -31,13 +31,16 @@ struct HeapComparison {
   /// How many bytes glibc counts too many in its mmapped chunks.
   private(set) var drift: UInt64 = 0
 
-  /// Has the tool report on the process, and compares.
-  init(_ pid: Int32, _ oracle: HeapOracle, _ allowance: Allowance = Allowance()) throws {
+  /// Has the tool, run by `tool` with its arguments, report on the process, and compares.
+  init(
+    _ pid: Int32, _ oracle: HeapOracle, _ allowance: Allowance = Allowance(),
+    by tool: ([String]) throws -> ToolRun = { try ToolRun($0) }
+  ) throws {
     self.oracle = oracle
     self.allowance = allowance
-    rows = try reportedChunks(pid)
-    document = try reportedHeap(pid)
-    detailed = try reportedHeap(pid, verb: "arenas")
+    rows = try reportedChunks(pid, by: tool)
+    document = try reportedHeap(pid, by: tool)
+    detailed = try reportedHeap(pid, verb: "arenas", by: tool)
     try compareBlocks()
     try compareTotals()
     compareSums()

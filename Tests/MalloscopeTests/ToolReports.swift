@@ -205,17 +205,21 @@ struct HeapDocument: Decodable {
 }
 
 /// Runs `malloscope chunks` on a process and reads its rows; the run must end with `code`.
-func reportedChunks(_ pid: Int32, _ options: [String] = [], code: Int32 = 0) throws -> [ChunkRow] {
-  let run = try ToolRun(["chunks", "\(pid)", "--format", "csv"] + options)
+func reportedChunks(
+  _ pid: Int32, _ options: [String] = [], code: Int32 = 0,
+  by tool: ([String]) throws -> ToolRun = { try ToolRun($0) }
+) throws -> [ChunkRow] {
+  let run = try tool(["chunks", "\(pid)", "--format", "csv"] + options)
   #expect(run.ending == .exit(code), "\(run.error)")
   return try chunkRows(run.output)
 }
 
 /// Runs a verb with `--json` on a process; the run must end with `code`.
 func reportedHeap(
-  _ pid: Int32, _ options: [String] = [], verb: String = "histogram", code: Int32 = 0
+  _ pid: Int32, _ options: [String] = [], verb: String = "histogram", code: Int32 = 0,
+  by tool: ([String]) throws -> ToolRun = { try ToolRun($0) }
 ) throws -> HeapDocument {
-  let run = try ToolRun([verb, "\(pid)", "--json"] + options)
+  let run = try tool([verb, "\(pid)", "--json"] + options)
   #expect(run.ending == .exit(code), "\(run.error)")
   return try HeapDocument(run.output)
 }
