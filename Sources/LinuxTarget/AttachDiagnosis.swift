@@ -135,7 +135,7 @@ package struct AttachDiagnosis: Hashable, Sendable {
     let otherGroup = groups.first { $0 != own.groups.real }
     let missing = theirs.permitted & ~own.permitted
     let isHidden =
-      facts.directoryOwner != nil && facts.directoryOwner != theirs.users.effective
+      facts.fileOwner != nil && facts.fileOwner != theirs.users.effective
     guard otherUser != nil || otherGroup != nil || isHidden || missing != 0 else { return nil }
     if facts.isContained, facts.own.couldTraceOthers, own.users.effective != 0 {
       return .capabilityNotInEffect(ownUser: own.users.effective)

@@ -44,8 +44,9 @@ package struct AttachFacts: Hashable, Sendable {
   package var target: AttachParty?
   /// Whether it is a thread of the kernel.
   package var isKernelThread = false
-  /// Who owns its directory in `/proc`: root for a process that is not dumpable.
-  package var directoryOwner: UInt32?
+  /// Who owns its files in `/proc`: root, if the process is not dumpable, while its directory is always
+  /// its user's (measured on Linux 6.18).
+  package var fileOwner: UInt32?
   /// The command name of the process that traces it, empty if none does or it is not visible.
   package var tracerName = ""
   /// Ourselves.
@@ -87,7 +88,7 @@ package struct AttachFacts: Hashable, Sendable {
     if let text = try? proc.text(proc.path(pid, "stat")) {
       facts.isKernelThread = ProcessStat(parsing: text)?.isKernelThread ?? false
     }
-    facts.directoryOwner = proc.owner(of: "\(proc.root)/\(pid)")
+    facts.fileOwner = proc.owner(of: proc.path(pid, "maps"))
     if target.status.tracer != 0 {
       facts.tracerName = proc.line(proc.path(target.status.tracer, "comm")) ?? ""
     }

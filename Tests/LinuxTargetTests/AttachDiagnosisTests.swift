@@ -43,7 +43,7 @@ struct AttachDiagnosisTests {
     _ change: (inout AttachFacts) -> Void = { _ in }
   ) -> AttachDiagnosis.Cause {
     var facts = AttachFacts(pid: 20, command: "web", target: target, own: own)
-    facts.directoryOwner = target?.status.users.effective
+    facts.fileOwner = target?.status.users.effective
     change(&facts)
     return AttachDiagnosis(facts, errno: errno).cause
   }
@@ -72,7 +72,7 @@ struct AttachDiagnosisTests {
       cause(try party(20, user: 0), own: own) == .otherUser(theirs: 0, own: 1000))
     #expect(
       cause(try party(20, group: 5), own: own) == .otherGroup(theirs: 5, own: 1000))
-    #expect(cause(try party(20), own: own) { $0.directoryOwner = 0 } == .notDumpable)
+    #expect(cause(try party(20), own: own) { $0.fileOwner = 0 } == .notDumpable)
     #expect(
       cause(try party(20, permitted: network), own: own) == .moreCapabilities(missing: network))
     let root = try party(10, user: 0, group: 0, permitted: network)
@@ -138,7 +138,7 @@ struct AttachDiagnosisTests {
     _ target: AttachParty?, own: AttachParty, _ change: (inout AttachFacts) -> Void = { _ in }
   ) -> (failed: [String], noted: [String]) {
     var facts = AttachFacts(pid: 20, command: "web", target: target, own: own)
-    facts.directoryOwner = target?.status.users.effective
+    facts.fileOwner = target?.status.users.effective
     change(&facts)
     func topics(_ verdict: AttachCheck.Verdict) -> [String] {
       facts.checks.filter { $0.verdict == verdict }.map(\.topic)
