@@ -32,9 +32,9 @@ package struct TargetFiles: Sendable {
   /// Opens the file behind `mapping`.
   ///
   /// Tried in this order: the kernel's own link for the mapping, which also leads to deleted files
-  /// but needs more privilege; the path under the target's root; the path under ours, for a target
-  /// that changed its root; the target's executable. What is found must have the mapping's device
-  /// and inode. On overlayfs and btrfs the device number in the maps is not that of `stat`, so an
+  /// but needs more privilege; the path under the target's root, without that root's own path if it begins
+  /// with it; the path under ours, for a target that changed its root; the target's executable. What is
+  /// found must have the mapping's device and inode. On overlayfs and btrfs the device number in the maps is not that of `stat`, so an
   /// equal inode is enough for a way that the kernel resolves within the target.
   ///
   /// - Throws: `SymbolError.noWayToFile`.
@@ -74,6 +74,14 @@ package struct TargetFiles: Sendable {
     let start = String(mapping.range.lowerBound.bits, radix: 16)
     let end = String(mapping.range.upperBound.bits, radix: 16)
     var ways = [Way(path: "\(processDirectory)/map_files/\(start)-\(end)", isTargets: true)]
+    // Of a target that changed its root, and is in another mount namespace than we, the maps have whole
+    // paths, and so has the link to its root.
+    if let root = try? ProcFileSystem().link("\(processDirectory)/root"), root != "/",
+      mapping.name.hasPrefix(root + "/")
+    {
+      let below = mapping.name.dropFirst(root.count)
+      ways.append(Way(path: "\(processDirectory)/root\(below)", isTargets: true))
+    }
     if mapping.name.hasPrefix("/") {
       ways.append(Way(path: "\(processDirectory)/root\(mapping.name)", isTargets: true))
       ways.append(Way(path: mapping.name, isTargets: false))

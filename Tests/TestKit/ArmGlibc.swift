@@ -44,9 +44,7 @@ package enum ArmGlibc: String, CaseIterable, Sendable {
       ? nil : "\(compiler) is not installed (Tests/run installs it)"
   }
 
-  private static var isRequired: Bool {
-    getenv("CI").map { String(cString: $0) == "true" } ?? false
-  }
+  private static var isRequired: Bool { mustRunEverything }
 
   /// Starts HeapScenario in the emulator, with the scenario's name and its arguments.
   ///

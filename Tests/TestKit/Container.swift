@@ -28,6 +28,24 @@ package enum ContainerRoot: String, CaseIterable, Sendable {
   }
 }
 
+/// A copy of a program in a root file system, for as long as this value lives.
+package final class InstalledCopy {
+  /// Its path in the root file system.
+  package let path: String
+  private let hostPath: String
+
+  /// Copies the program at `source`, as `name`.
+  ///
+  /// - Throws: `TestKitError.system`.
+  package init(of source: String, in root: ContainerRoot, as name: String) throws(TestKitError) {
+    path = "/programs/" + name
+    hostPath = root.path + path
+    try copyFile(source, to: hostPath)
+  }
+
+  deinit { unlink(hostPath) }
+}
+
 /// A container that runs for as long as this value lives.
 ///
 /// Not thread-safe: one test owns it.
@@ -37,12 +55,11 @@ package final class Container {
   /// Its first process, with its standard streams.
   package let program: TargetProgram
   private let directory: TemporaryDirectory
-  /// A copy of a program in the root file system.
-  private let copy: String?
+  private let copy: InstalledCopy?
 
   /// Why no test can run containers here, nil if they can; nil with `CI=true`, where that is to fail.
   package static let obstacle: String? = {
-    if getenv("CI").map({ String(cString: $0) }) == "true" { return nil }
+    if mustRunEverything { return nil }
     do {
       let missing = ContainerRoot.allCases.filter { access($0.path, R_OK) != 0 }
       guard missing.isEmpty else {
@@ -72,10 +89,9 @@ package final class Container {
     directory = try TemporaryDirectory()
     var plan = plan
     if let source {
-      let name = "/programs/\(id)"
-      try copyFile(source, to: root.path + name)
-      plan.arguments[0] = name
-      copy = root.path + name
+      let copy = try InstalledCopy(of: source, in: root, as: id)
+      plan.arguments[0] = copy.path
+      self.copy = copy
     } else {
       copy = nil
     }
@@ -103,7 +119,6 @@ package final class Container {
 
   deinit {
     _ = try? ToolRun(executable: installedProgram("runc"), ["delete", "--force", id])
-    if let copy { unlink(copy) }
   }
 
   /// The id of its first process in our PID namespace, once that is running.

@@ -41,9 +41,7 @@ package enum DebianGlibc: String, CaseIterable, Sendable {
   package var isPresent: Bool { access(loader, R_OK) == 0 }
 
   /// Whether tests must not do without: what is fetched everywhere else must be there in CI.
-  package static var isRequired: Bool {
-    getenv("CI").map { String(cString: $0) == "true" } ?? false
-  }
+  package static var isRequired: Bool { mustRunEverything }
 
   /// The error for its absence.
   package var absence: TestKitError {

@@ -199,6 +199,35 @@ struct ContainerTests {
     #expect(try container.program.close() == .exit(0))
   }
 
+  @Test("a target that has changed its root, in a PID namespace or not", arguments: [false, true])
+  func changedRoot(isNested: Bool) throws {
+    try needContainers()
+    let copy = try InstalledCopy(
+      of: try DebianGlibc.v231.program("HeapScenario"), in: .trixie,
+      as: "malloscope-test-\(UInt32.random(in: 0 ... .max))")
+    let change = [
+      try installedProgram("chroot"), ContainerRoot.trixie.path, copy.path, "everything",
+    ]
+    let command =
+      isNested ? [try installedProgram("unshare"), "--pid", "--fork"] + change : change
+    let program = try TargetProgram(.init(command[0], Array(command.dropFirst())))
+    let oracle = try program.waitForOracle()
+    let children = try contents(ofFile: "/proc/\(program.pid)/task/\(program.pid)/children")
+    let child = Int32(String(decoding: children, as: UTF8.self).prefix { $0 != " " })
+    let pid = isNested ? try #require(child) : program.pid
+    // Its files have other names in its own view, in ours, and in a container's.
+    for place in [ToolPlace.host, .hostProcesses] {
+      let comparison = try HeapComparison(pid, oracle, .init(threadVectors: 4)) {
+        try place.run($0, beside: pid)
+      }
+      #expect(comparison.differences.prefix(5) == [], "\(place)")
+      #expect(comparison.document.target.glibc == "2.41")
+    }
+    let doctor = try ToolRun(["doctor", "\(pid)"])
+    #expect(doctor.output.contains("1 in its own PID namespace") == isNested, "\(doctor.output)")
+    #expect(try program.close() == .exit(0))
+  }
+
   @Test("a target that is frozen with its container is read without a stop, and stays frozen")
   func frozen() throws {
     try needContainers()
