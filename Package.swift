@@ -19,8 +19,9 @@ let parsing: [SwiftSetting] =
 /// load the Swift runtime, and that allocates before their first line.
 let plainC: [LinkerSetting] = [.unsafeFlags(["-nostartfiles"])]
 
-/// With MALLOSCOPE_COMMIT set, as Sources/Packaging/package does: what --version says was built. Not
-/// from Context.gitInformation, which keeps an earlier commit as long as this file stays the same.
+/// With MALLOSCOPE_COMMIT set, as Sources/Packaging/package does: what --version says was built.
+///
+/// Not from Context.gitInformation, which keeps an earlier commit as long as this file stays the same.
 let commit: [CSetting] =
   Context.environment["MALLOSCOPE_COMMIT"].map { [.define("MALLOSCOPE_COMMIT", to: "\"\($0)\"")] }
   ?? []
@@ -142,6 +143,9 @@ let package = Package(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "PackagingTests", dependencies: ["TestKit", "malloscope", "HeapScenario"],
+      swiftSettings: house),
     .testTarget(
       name: "MidOperationTests",
       dependencies: [
