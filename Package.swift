@@ -19,6 +19,13 @@ let parsing: [SwiftSetting] =
 /// load the Swift runtime, and that allocates before their first line.
 let plainC: [LinkerSetting] = [.unsafeFlags(["-nostartfiles"])]
 
+/// With MALLOSCOPE_COMMIT set, as Sources/Packaging/package does: what --version says was built.
+///
+/// Not from Context.gitInformation, which keeps an earlier commit as long as this file stays the same.
+let commit: [CSetting] =
+  Context.environment["MALLOSCOPE_COMMIT"].map { [.define("MALLOSCOPE_COMMIT", to: "\"\($0)\"")] }
+  ?? []
+
 /// With MALLOSCOPE_FUZZER set, as Tests/fuzz does: the fuzzer is built, too, and counts which parts of
 /// these targets an input reaches. It needs clang's libFuzzer, which not every toolchain has.
 let isFuzzing = Context.environment["MALLOSCOPE_FUZZER"] != nil
@@ -46,6 +53,7 @@ let package = Package(
   targets: [
     // The tool, in the order of its data flow.
     .target(name: "CPtrace", path: "CPtrace"),
+    .target(name: "CVersion", cSettings: commit),
     .systemLibrary(
       name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libdw",
       providers: [.apt(["libelf-dev", "libdw-dev"])]),
@@ -73,7 +81,7 @@ let package = Package(
       name: "malloscope",
       dependencies: [
         "HeapModel", "RemoteMemory", "LinuxTarget", "StopControl", "Symbols", "GlibcHeap",
-        "HeapAnalysis", "Reports", "TerminalUI", "WatchScreen", "CPtrace",
+        "HeapAnalysis", "Reports", "TerminalUI", "WatchScreen", "CPtrace", "CVersion",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
@@ -135,6 +143,9 @@ let package = Package(
       name: "MalloscopeTests",
       dependencies: ["HeapModel", "TestKit", "malloscope", "HeapScenario"],
       exclude: ["Golden"], swiftSettings: house),
+    .testTarget(
+      name: "PackagingTests", dependencies: ["TestKit", "malloscope", "HeapScenario"],
+      swiftSettings: house),
     .testTarget(
       name: "MidOperationTests",
       dependencies: [

@@ -11,7 +11,7 @@ extension ELFFile {
   ///
   /// - Parameters:
   ///   - names: the functions and objects whose addresses are wanted, if the file exports them.
-  ///   - wantsBanner: whether to search the read-only bytes for glibc's banner.
+  ///   - wantsBanner: whether to search the loaded bytes for glibc's banner.
   /// - Returns: what the file says of itself.
   /// - Throws: `SymbolError.malformed` or `.cannotRead`.
   package func image(exports names: [String], wantsBanner: Bool) throws(SymbolError) -> ELFImage {

@@ -1,4 +1,4 @@
-// Searching the read-only bytes of a file for text: glibc's banner, and its messages.
+// Searching the loaded bytes of a file for text: glibc's banner, and its messages.
 
 import CElfutils
 import Glibc
@@ -10,27 +10,30 @@ extension ELFFile {
   /// The most bytes that are searched.
   private static var searchLimit: UInt64 { 64 << 20 }
 
-  /// The version in glibc's banner ("2.36"), nil if the read-only bytes hold no banner.
+  /// The version in glibc's banner ("2.36"), nil if the loaded bytes hold no banner.
   func glibcBanner() -> String? {
     firstMatch(of: "GNU C Library ") { Self.version(inBanner: $0) }
   }
 
-  /// Whether the read-only bytes hold `text`.
+  /// Whether the loaded bytes hold `text`.
   func contains(_ text: String) -> Bool {
     firstMatch(of: text) { _ in true } ?? false
   }
 
   /// What `read` makes of the bytes from the first place on that holds `text` and that it accepts.
   ///
-  /// Constants come first: segments that cannot be executed; then code, because old linkers put
-  /// constants beside it.
+  /// Constants come first: segments that can neither be executed nor written; then code, because old
+  /// linkers put constants beside it; then what can be written, because a linker that finds one
+  /// writable section among those for constants (as in static programs of Swift) puts all there.
   private func firstMatch<Result>(
     of text: String, _ read: (ArraySlice<UInt8>) -> Result?
   ) -> Result? {
-    let segments = loads.filter { !$0.has(UInt32(PF_W)) }
+    let constants = loads.filter { !$0.has(UInt32(PF_W)) && !$0.has(UInt32(PF_X)) }
+    let code = loads.filter { !$0.has(UInt32(PF_W)) && $0.has(UInt32(PF_X)) }
+    let variables = loads.filter { $0.has(UInt32(PF_W)) }
     var left = Self.searchLimit
-    for wantsCode in [false, true] {
-      for segment in segments where segment.has(UInt32(PF_X)) == wantsCode {
+    for segments in [constants, code, variables] {
+      for segment in segments {
         guard let range = segment.file.dropping(0, limit: left) else { continue }
         if let result = firstMatch(of: Array(text.utf8), in: range, read) { return result }
         left -= range.byteCount

@@ -173,7 +173,7 @@ struct DoctorCommand: ParsableCommand {
     let disagreements = target.findings.filter { $0.kind == .layoutDisagreement }
     if !disagreements.isEmpty {
       diagnosis.toReport =
-        [Version.text] + disagreements.map(\.detail)
+        [Version.line] + disagreements.map(\.detail)
         + diagnosis.evidence.map { "\($0.file): \($0.what) \($0.value), by \($0.decidedBy)" }
     }
   }
@@ -187,7 +187,7 @@ struct DoctorCommand: ParsableCommand {
   /// What is to be told of a malloc that is not known: what was found, and which files it was found in.
   private static func linesToReport(_ failure: Failure, _ objects: TargetObjects) -> [String] {
     let files = objects.loadedImages().images.filter { $0.image.glibcBanner != nil }
-    return [Version.text, failure.fact]
+    return [Version.line, failure.fact]
       + files.map { loaded in
         let identity =
           loaded.image.buildID.isEmpty

@@ -78,11 +78,3 @@ struct MalloscopeCommand: ParsableCommand {
     ],
     defaultSubcommand: HistogramCommand.self)
 }
-
-/// What this program is.
-enum Version {
-  /// The version number.
-  static let number = "0.1.0"
-  /// What `--version` prints.
-  static let text = "malloscope \(number)"
-}
