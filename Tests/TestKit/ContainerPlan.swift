@@ -125,11 +125,7 @@ private struct Configuration: Encodable {
   var process: Process
   var root: Root
   var hostname = "container"
-  var mounts = [
-    Mount(destination: "/proc", type: "proc", source: "proc", options: []),
-    Mount(
-      destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"]),
-  ]
+  var mounts: [Mount]
   var linux: Linux
 
   init(_ plan: ContainerPlan, root: String) {
@@ -158,6 +154,18 @@ private struct Configuration: Encodable {
     if plan.hidesControlGroup { namespaces.append(NamespaceEntry(type: "cgroup")) }
     var isMapped = true
     if case .host = plan.users { isMapped = false }
+    mounts = [
+      Mount(destination: "/proc", type: "proc", source: "proc", options: []),
+      Mount(
+        destination: "/dev", type: "tmpfs", source: "tmpfs", options: ["nosuid", "mode=755"]),
+    ]
+    // Engines show a container its control group.
+    if !isMapped {
+      mounts.append(
+        Mount(
+          destination: "/sys/fs/cgroup", type: "cgroup", source: "cgroup",
+          options: ["nosuid", "noexec", "nodev", "relatime", "ro"]))
+    }
     linux = Linux(
       namespaces: namespaces, uidMappings: isMapped ? [Mapping()] : nil,
       gidMappings: isMapped ? [Mapping()] : nil, cgroupsPath: plan.controlGroup,
