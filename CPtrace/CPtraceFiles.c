@@ -7,10 +7,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/nsfs.h>
 #include <linux/openat2.h>
 
 static int open_in_root(int root, const char *path) {
@@ -69,4 +71,17 @@ int cpt_find_in_root(const char *root, const char *path) {
 int cpt_find(const char *path) {
   int found = open(path, O_PATH | O_CLOEXEC);
   return found < 0 ? -errno : found;
+}
+
+int64_t cpt_namespace_owner(int fd) {
+  uid_t owner = 0;
+  return ioctl(fd, NS_GET_OWNER_UID, &owner) < 0 ? -(int64_t)errno : (int64_t)owner;
+}
+
+int cpt_namespace_parent(int fd) {
+  int parent = ioctl(fd, NS_GET_PARENT);
+  if (parent < 0) return -errno;
+  // Unlike open(2), this has no flag for it.
+  fcntl(parent, F_SETFD, FD_CLOEXEC);
+  return parent;
 }

@@ -7,6 +7,8 @@ extension AttachDiagnosis {
     switch cause {
     case .noSuchProcess:
       return TargetError.noSuchProcess(pid: pid).fact
+    case .hidden(let hiding):
+      return TargetError.hidden(pid: pid, hiding: hiding).fact
     case .zombie(let parent):
       return TargetError.zombie(pid: pid, name: command, parent: parent).fact
     case .kernelThread:
@@ -58,18 +60,30 @@ extension AttachDiagnosis {
     }
   }
 
+  /// How to do without attaching, where the memory can be read.
+  private static let withoutStopping = "read the heap without attaching: --no-stop"
+
+  /// At most three actions that may help, the first of which does without attaching if the memory
+  /// `isReadable` all the same.
+  package func hints(isReadable: Bool) -> [String] {
+    let others = hints.filter { $0 != Self.withoutStopping }
+    return isReadable ? Array(([Self.withoutStopping] + others).prefix(3)) : others
+  }
+
   /// At most three actions that may help.
   package var hints: [String] {
     switch cause {
     case .noSuchProcess:
       return TargetError.noSuchProcess(pid: pid).hints
+    case .hidden(let hiding):
+      return TargetError.hidden(pid: pid, hiding: hiding).hints
     case .zombie, .kernelThread, .ourselves:
       return []
     case .threadOf(let process):
       return ["use \(process)"]
     case .traced(let tracer, _):
       return [
-        "read the heap without attaching: --no-stop",
+        Self.withoutStopping,
         "stop that tracer (process \(tracer)) and try again",
       ]
     case .userNamespace:

@@ -11,6 +11,8 @@ package struct AttachDiagnosis: Hashable, Sendable {
   package enum Cause: Hashable, Sendable {
     /// There is no such process (any more).
     case noSuchProcess
+    /// There is, but our `/proc` hides it.
+    case hidden(ProcHiding)
     /// It has ended and waits for its parent.
     case zombie(parent: Int32)
     /// It is a thread of the kernel.
@@ -74,8 +76,8 @@ package struct AttachDiagnosis: Hashable, Sendable {
   }
 
   private static func cause(_ facts: AttachFacts, _ errno: Int32) -> Cause {
-    guard let target = facts.target else { return .noSuchProcess }
     let obstacles = obstacles(facts)
+    guard let target = facts.target else { return obstacles.first ?? .noSuchProcess }
     if errno == ESRCH {
       return obstacles.first { !$0.comesAfterLookup } ?? .noSuchProcess
     }
@@ -89,7 +91,9 @@ package struct AttachDiagnosis: Hashable, Sendable {
 
   /// Everything that stands in the way for sure, in the order in which the kernel looks at it.
   static func obstacles(_ facts: AttachFacts) -> [Cause] {
-    guard let target = facts.target else { return [.noSuchProcess] }
+    guard let target = facts.target else {
+      return [facts.hiding.map { .hidden($0) } ?? .noSuchProcess]
+    }
     if target.status.hasEnded, target.status.threads <= 1 {
       return [.zombie(parent: target.status.parent)]
     }
@@ -103,12 +107,13 @@ package struct AttachDiagnosis: Hashable, Sendable {
       causes.append(.traced(tracer: target.status.tracer, tracerName: facts.tracerName))
     }
     if let cause = namespaceCause(facts, target) { causes.append(cause) }
-    if !facts.own.mayTraceOthers, let cause = identityCause(facts, target) {
+    if !facts.mayTraceTarget, let cause = identityCause(facts, target) {
       causes.append(cause)
     }
-    if let level = facts.yamaLevel, level >= 3 || (level >= 1 && !facts.own.mayTraceOthers) {
+    if let level = facts.yamaLevel, level >= 3 || (level >= 1 && !facts.mayTraceTarget) {
       causes.append(.yama(level: level))
     }
+    if facts.filteredErrno != 0 { causes.append(.systemCallFilter) }
     return causes
   }
 
@@ -116,6 +121,12 @@ package struct AttachDiagnosis: Hashable, Sendable {
   // which one the target is in, so an unreadable link tells the same.
   private static func namespaceCause(_ facts: AttachFacts, _ target: AttachParty) -> Cause? {
     let own = facts.own.userNamespace
+    switch facts.reach {
+    case .same, .owned: return nil
+    case .within where facts.own.mayTraceOthers: return nil
+    case .within, .outside: return .userNamespace(theirs: target.userNamespace, own: own)
+    case .unknown: break
+    }
     if let theirs = target.userNamespace {
       return theirs != own && own != nil ? .userNamespace(theirs: theirs, own: own) : nil
     }
@@ -150,7 +161,7 @@ extension AttachDiagnosis.Cause {
   /// Whether the kernel looks at it only when it has found the process.
   fileprivate var comesAfterLookup: Bool {
     switch self {
-    case .noSuchProcess, .zombie, .kernelThread, .ourselves, .threadOf, .traced: false
+    case .noSuchProcess, .hidden, .zombie, .kernelThread, .ourselves, .threadOf, .traced: false
     default: true
     }
   }

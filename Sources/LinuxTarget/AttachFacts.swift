@@ -1,5 +1,7 @@
 // What decides whether the kernel lets us attach: gathered from /proc without touching the target.
 
+import CPtrace
+
 #if canImport(Glibc)
   import Glibc
 #endif
@@ -55,6 +57,18 @@ package struct AttachFacts: Hashable, Sendable {
   package var yamaLevel: Int?
   /// Whether this tool itself runs in a container.
   package var isContained: Bool
+  /// How far our rights reach into its user namespace.
+  package var reach = NamespaceReach.unknown
+  /// The frozen control group that it is in, nil if it is in none.
+  package var freezer: Freezer?
+  /// How `/proc` hides processes, or this one if it is not seen; nil if it does not.
+  package var hiding: ProcHiding?
+  /// Whether `/proc` has nothing but processes.
+  package var hasOnlyProcesses = false
+  /// The errno with which a filter refuses us any ptrace, 0 if none does.
+  package var filteredErrno: Int32 = 0
+  /// Whether the kernel that we run on is gVisor's.
+  package var isInGVisor = false
 
   /// Makes facts of what is known at least.
   package init(
@@ -83,8 +97,23 @@ package struct AttachFacts: Hashable, Sendable {
       pid: pid, command: proc.line(proc.path(pid, "comm")) ?? "",
       target: party(pid, proc: proc), own: own,
       yamaLevel: proc.line("\(proc.root)/sys/kernel/yama/ptrace_scope").flatMap { Int($0) },
-      isContained: isContained(proc: proc))
-    guard let target = facts.target else { return facts }
+      isContained: isContained(own.status, proc: proc))
+    facts.hasOnlyProcesses = proc.hasOnlyProcesses
+    facts.isInGVisor = proc.line("\(proc.root)/version").map(GuestHost.isGVisorKernel) ?? false
+    if own.status.seccomp == .filter {
+      // There is no process 0: who comes through is told so.
+      let refusal = -cpt_seize(0)
+      facts.filteredErrno = refusal == ESRCH ? 0 : refusal
+    }
+    guard let target = facts.target else {
+      let path = proc.path(pid, "status")
+      facts.hiding = proc.hiding(pid, behind: .unreadable(path: path, errno: ENOENT))
+      return facts
+    }
+    facts.hiding = proc.hiding
+    facts.reach = NamespaceReach.into(
+      pid, from: own.userNamespace, user: own.status.users.effective, proc: proc)
+    facts.freezer = Freezer.state(of: pid, proc: proc)
     if let text = try? proc.text(proc.path(pid, "stat")) {
       facts.isKernelThread = ProcessStat(parsing: text)?.isKernelThread ?? false
     }
@@ -104,10 +133,24 @@ package struct AttachFacts: Hashable, Sendable {
       label: proc.line(proc.path(pid, "attr/current")))
   }
 
-  /// Whether the engine left one of its marks; a cgroup namespace hides the path.
-  private static func isContained(proc: ProcFileSystem) -> Bool {
-    if let text = try? proc.text(proc.path(proc.ownPID, "cgroup")),
-      ContainerParser.parse(text) != nil
+  /// Whether CAP_SYS_PTRACE, or what stands for it, counts for the target.
+  package var mayTraceTarget: Bool {
+    switch reach {
+    case .owned: true
+    case .outside: false
+    case .same, .within, .unknown: own.mayTraceOthers
+    }
+  }
+
+  /// Whether the engine left one of its marks (a cgroup namespace hides the path), or took capabilities
+  /// away for good, as all engines do.
+  private static func isContained(_ own: ProcessStatus, proc: ProcFileSystem) -> Bool {
+    let groups = (try? proc.text(proc.path(proc.ownPID, "cgroup"))) ?? ""
+    if ContainerParser.parse(groups) != nil { return true }
+    // A service may be limited so without any container.
+    if ContainerParser.unit(groups) == nil,
+      let last = proc.line("\(proc.root)/sys/kernel/cap_last_cap").flatMap({ UInt64($0) }),
+      last < 63, ~own.bounding & (1 << (last + 1) - 1) != 0
     {
       return true
     }

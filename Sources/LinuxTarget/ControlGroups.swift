@@ -1,9 +1,9 @@
 // Where the control groups of a process are as directories, of either version and in any namespace.
 
 /// A directory of a control group that a process is in, with those of its ancestors.
-struct ControlGroup: Hashable, Sendable {
+package struct ControlGroup: Hashable, Sendable {
   /// Which version of the interface its files follow.
-  enum Version: Sendable {
+  package enum Version: Sendable {
     /// A hierarchy for some controllers.
     case one
     /// The unified hierarchy.
@@ -83,16 +83,11 @@ package struct ControlGroupMount: Hashable, Sendable {
 
   /// Finds the mounts; other file systems, and lines that are none, are passed over.
   package static func parse(_ text: String) -> [ControlGroupMount] {
-    text.split(separator: "\n").compactMap { line in
-      // proc(5): optional fields end with a lone dash; then follow type, source and options.
-      let fields = line.split(separator: " ", omittingEmptySubsequences: false)
-      guard fields.count >= 10, let dash = fields[6...].firstIndex(of: "-"),
-        fields.count > dash + 3, ["cgroup", "cgroup2"].contains(fields[dash + 1])
-      else { return nil }
+    Mount.parse(text).compactMap { mount in
+      guard ["cgroup", "cgroup2"].contains(mount.type) else { return nil }
       return ControlGroupMount(
-        isUnified: fields[dash + 1] == "cgroup2",
-        options: fields[dash + 3].split(separator: ",").map(String.init),
-        root: unescaped(fields[3]), mountPoint: unescaped(fields[4]))
+        isUnified: mount.type == "cgroup2", options: mount.options, root: mount.root,
+        mountPoint: mount.mountPoint)
     }
   }
 
@@ -112,25 +107,5 @@ package struct ControlGroupMount: Hashable, Sendable {
           .joined(separator: "/"))
       if below.popLast() == nil { return directories }
     }
-  }
-
-  /// The text of a field in which the kernel writes blanks, tabs, line ends and backslashes as three
-  /// octal digits.
-  private static func unescaped(_ field: Substring) -> String {
-    let bytes = Array(field.utf8)
-    var result: [UInt8] = []
-    var index = 0
-    while index < bytes.count {
-      if bytes[index] == UInt8(ascii: "\\"), index + 4 <= bytes.count,
-        let value = UInt8(String(decoding: bytes[index + 1..<index + 4], as: UTF8.self), radix: 8)
-      {
-        result.append(value)
-        index += 4
-      } else {
-        result.append(bytes[index])
-        index += 1
-      }
-    }
-    return String(decoding: result, as: UTF8.self)
   }
 }

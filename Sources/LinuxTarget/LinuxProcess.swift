@@ -170,6 +170,7 @@ package struct LinuxProcess: Sendable {
     do {
       text = try proc.text(path)
     } catch {
+      if let hiding = proc.hiding(id, behind: error) { throw .hidden(pid: id, hiding: hiding) }
       throw error.meansGone ? .noSuchProcess(pid: id) : error
     }
     guard let status = ProcessStatus(parsing: text) else {

@@ -14,17 +14,20 @@ package struct ProcessListing: Hashable, Sendable {
   package var arguments: [String]
   /// Its container.
   package var container: ContainerIdentity?
+  /// Its systemd service, with its suffix.
+  package var unit: String?
 
   /// Makes a listing.
   package init(
     pid: Int32, namespacedPid: Int32, command: String, arguments: [String],
-    container: ContainerIdentity?
+    container: ContainerIdentity?, unit: String? = nil
   ) {
     self.pid = pid
     self.namespacedPid = namespacedPid
     self.command = command
     self.arguments = arguments
     self.container = container
+    self.unit = unit
   }
 }
 
@@ -49,9 +52,17 @@ extension LinuxProcess {
         ProcessListing(
           pid: pid, namespacedPid: status.namespacedPIDs.last ?? pid,
           command: proc.line(proc.path(pid, "comm")) ?? "",
-          arguments: ProcText.arguments(command), container: ContainerParser.parse(cgroup)))
+          arguments: ProcText.arguments(command), container: ContainerParser.parse(cgroup),
+          unit: ContainerParser.unit(cgroup)))
     }
     return listings
+  }
+
+  /// Whether control groups tell nothing of containers here: that of this tool is the root that it
+  /// sees, as in a cgroup namespace of its own.
+  package static func cannotTellContainers(proc: ProcFileSystem = ProcFileSystem()) -> Bool {
+    guard let own = try? proc.text(proc.path(proc.ownPID, "cgroup")) else { return true }
+    return ContainerParser.namesNothing(own)
   }
 }
 
@@ -70,12 +81,24 @@ package enum SourceResolution {
     }
   }
 
-  /// Those in a container whose id begins with `idPrefix`; none for an empty prefix.
+  /// Those in a container whose id begins with `idPrefix`, and, if that ends in `.service`, those of
+  /// the systemd unit with exactly this name, escaped or not; none for an empty prefix.
   package static func inContainer(
     _ idPrefix: String, of listings: [ProcessListing]
   ) -> [ProcessListing] {
     guard !idPrefix.isEmpty else { return [] }
-    return listings.filter { $0.container?.id.hasPrefix(idPrefix) == true }
+    let unit = idPrefix.hasSuffix(".service") ? ContainerParser.unescaped(idPrefix) : nil
+    return listings.filter {
+      $0.container?.id.hasPrefix(idPrefix) == true || unit != nil && $0.unit == unit
+    }
+  }
+
+  /// The first process of each container, in the order of the list.
+  package static func containers(of listings: [ProcessListing]) -> [ProcessListing] {
+    var seen: Set<String> = []
+    return listings.filter { listing in
+      listing.container.map { seen.insert($0.id).inserted } ?? false
+    }
   }
 
   /// Those that know themselves by the id `pid`.

@@ -14,6 +14,8 @@ package enum TargetError: Error, Equatable, Sendable {
   case procOfAnotherNamespace(root: String, ownPID: Int32, pidThere: String)
   /// No process or thread has this number.
   case noSuchProcess(pid: Int32)
+  /// There is such a process, but this `/proc` hides it.
+  case hidden(pid: Int32, hiding: ProcHiding)
   /// The process ended while it was being looked at.
   case ended(pid: Int32)
   /// It is this process.
@@ -42,6 +44,10 @@ package enum TargetError: Error, Equatable, Sendable {
       "\(root) belongs to another PID namespace: it calls this tool \(there), its own id is \(own)"
     case .noSuchProcess(let pid):
       "cannot find process \(pid) in this PID namespace"
+    case .hidden(let pid, let hiding):
+      hiding.manner == .noAccess
+        ? "process \(pid) exists but /proc gives no access to it (mounted with \(hiding.option))"
+        : "process \(pid) exists but /proc hides it (mounted with \(hiding.option))"
     case .ended(let pid):
       "process \(pid) ended while it was being looked at"
     case .ourselves(let pid):
@@ -88,10 +94,24 @@ package enum TargetError: Error, Equatable, Sendable {
           + "(--pid=container:NAME, kubectl debug --target=CONTAINER) or run on the node",
         "list what can be seen with: ls /proc",
       ]
+    case .hidden(let pid, let hiding):
+      Self.hints(pid, hiding)
     case .kernelThread, .zombie, .ourselves, .thirtyTwoBit, .ended, .unreadable, .malformed,
       .tooLarge, .tooManyPages:
       []
     }
+  }
+
+  private static func hints(_ pid: Int32, _ hiding: ProcHiding) -> [String] {
+    var hints = ["run it as root with CAP_SYS_PTRACE (sudo), or as the user of that process"]
+    // proc(5): the group is not spared where tracing decides.
+    if let group = hiding.group, hiding.manner != .notTraceable {
+      hints.append("or with gid \(group), the mount's gid=, which sees every process")
+    }
+    hints.append(
+      "or with a /proc of its own, as root: unshare --mount sh -c "
+        + "'mount -t proc proc /proc && malloscope \(pid)'")
+    return hints
   }
 }
 

@@ -70,6 +70,7 @@ extension JSONWriter {
   private mutating func target(_ target: TargetFacts) {
     object("target") { json in
       json.number("pid", Int(target.pid))
+      json.number("namespaced_pid", Int(target.namespacedPid))
       json.string("command", target.command)
       json.string("executable", target.executable)
       json.number("threads", target.threads)

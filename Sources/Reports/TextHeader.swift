@@ -19,8 +19,8 @@ extension TextPage {
       let id = container.id.printable
       pieces.append("container \(options.isVerbose ? id : String(id.prefix(12)))")
       if let pod = container.podUID { pieces.append("pod \(pod.printable)") }
-      if target.namespacedPid != target.pid { pieces.append("pid \(target.namespacedPid) inside") }
     }
+    if target.namespacedPid != target.pid { pieces.append("pid \(target.namespacedPid) inside") }
     paragraph(pieces)
   }
 

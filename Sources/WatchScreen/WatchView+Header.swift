@@ -48,8 +48,8 @@ extension WatchView {
     var pieces: [String] = []
     if let container = target.container {
       pieces.append("container \(container.id.prefix(12))")
-      if target.namespacedPid != target.pid { pieces.append("pid \(target.namespacedPid) inside") }
     }
+    if target.namespacedPid != target.pid { pieces.append("pid \(target.namespacedPid) inside") }
     pieces.append("glibc \(target.glibcVersion ?? "of unknown version")")
     pieces.append("\(target.threads) thread\(target.threads == 1 ? "" : "s")")
     if !target.executable.isEmpty { pieces.append(target.executable) }

@@ -15,12 +15,12 @@ struct DoctorCommand: ParsableCommand {
     abstract: "Whether a process can be attached to, and how its heap is read; nothing is stopped.",
     discussion: """
       Checks what attaching depends on, one condition after the other: tracers, user namespaces, \
-      capabilities, users, Yama, security modules, system-call filters; and which ways to the process's \
-      memory and files are open. Says which malloc the process uses, which evidence decides how it is laid \
-      out, and what symbols say of it. If a glibc has a layout that is not known, nothing of it is walked; \
-      the lines to report then say what was found and what did not fit. Attaching is not tried. Without a \
-      process, it says what this tool may do where it runs. The exit code is that with which the other \
-      verbs would end, as far as can be told without attaching.
+      capabilities, users, Yama, security modules, system-call filters, a freezer; and which ways to the \
+      process's memory and files are open. Says which malloc the process uses, which evidence decides how \
+      it is laid out, and what symbols say of it. If a glibc has a layout that is not known, nothing of it \
+      is walked; the lines to report then say what was found and what did not fit. Attaching is not tried. \
+      Without a process, it says what this tool may do where it runs. The exit code is that with which the \
+      other verbs would end, as far as can be told without attaching.
       """)
 
   @Argument(
@@ -51,8 +51,7 @@ struct DoctorCommand: ParsableCommand {
         .passed, "process",
         "\(process.pid) \(process.command)"
           + (process.executable.isEmpty ? "" : " (\(process.executable))")
-          + (process.namespacedPid == process.pid
-            ? "" : ", \(process.namespacedPid) in its own PID namespace"))
+          + Self.furtherIDs(process))
       failure = examine(process, &diagnosis)
     } else {
       failure = examineOurselves(&diagnosis)
@@ -66,6 +65,16 @@ struct DoctorCommand: ParsableCommand {
         columns: Environment.columns), to: &output)
     try output.close()
     if let failure { throw ExitCode(failure.code.rawValue) }
+  }
+
+  /// What else the process is called: as a thread, and in PID namespaces further in.
+  private static func furtherIDs(_ process: LinuxProcess) -> String {
+    let thread =
+      process.requestedID == process.pid ? "" : ", of which \(process.requestedID) is a thread"
+    let inner = process.status.namespacedPIDs.dropFirst().map(String.init)
+    guard let own = inner.last else { return thread }
+    let between = inner.dropLast().map { $0 + ", then " }.joined()
+    return thread + ", \(between)\(own) in its own PID namespace"
   }
 
   /// Checks what this tool may do at all, and of how many processes.
@@ -92,9 +101,16 @@ struct DoctorCommand: ParsableCommand {
           .passed, "memory",
           "\(Figures.rounded(bytes: headroom.available)) can be had, bounded by \(bound)")
       }
-      guard let level = facts.yamaLevel, level >= 3 else { return nil }
-      let refusal = AttachDiagnosis(pid: 0, command: "", cause: .yama(level: level))
-      return Failure(code: .notPermitted, fact: refusal.fact, hints: refusal.hints)
+      if let level = facts.yamaLevel, level >= 3 {
+        let refusal = AttachDiagnosis(pid: 0, command: "", cause: .yama(level: level))
+        return Failure(code: .notPermitted, fact: refusal.fact, hints: refusal.hints)
+      }
+      guard facts.filteredErrno != 0 else { return nil }
+      let refusal = AttachDiagnosis(pid: 0, command: "", cause: .systemCallFilter)
+      return Failure(
+        code: .notPermitted,
+        fact: "attaching is refused to this tool, and a system-call filter is active on it",
+        hints: refusal.hints(isReadable: readable > 0))
     } catch {
       return Failure(error)
     }
@@ -112,11 +128,13 @@ struct DoctorCommand: ParsableCommand {
     for check in facts.checks { diagnosis.add(check) }
     let probe = AccessProbe(process.memoryID)
     for check in probe.checks { diagnosis.add(check) }
+    if let guest = GuestHost(process) { diagnosis.add(.noted, "sandbox", guest.observation) }
     var refusal: Failure?
-    // Reading asks the kernel what attaching asks it, but for a tracer.
-    if process.tracerPID != 0 || !probe.isReadable {
+    // Reading asks the kernel what attaching asks it, but for a tracer and for filters.
+    if process.tracerPID != 0 || facts.filteredErrno != 0 || !probe.isReadable {
       let reason = AttachDiagnosis(facts, errno: probe.isReadable ? EPERM : probe.memoryFile)
-      refusal = Failure(code: .notPermitted, fact: reason.fact, hints: reason.hints)
+      refusal = Failure(
+        code: .notPermitted, fact: reason.fact, hints: reason.hints(isReadable: probe.isReadable))
     }
     guard probe.isReadable else { return refusal }
     return examineMalloc(of: process, &diagnosis) ?? refusal

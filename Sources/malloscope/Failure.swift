@@ -51,6 +51,7 @@ extension Failure {
     hints = error.hints
     switch error {
     case .noSuchProcess, .ended, .zombie: code = .noInput
+    case .hidden: code = .notPermitted
     case .kernelThread, .thirtyTwoBit, .ourselves, .procNotMounted, .procOfAnotherNamespace:
       code = .unsupported
     case .unreadable(_, let number):
@@ -132,10 +133,12 @@ extension Failure {
       self.init(
         code: .notPermitted,
         fact: "attaching to process \(process.pid) was refused (errno \(number))")
-      explain(process.pid, errno: number)
+      guard let diagnosis = try? AttachDiagnosis.explain(process.pid, errno: number) else { return }
+      if case .unexplained = diagnosis.cause {} else { fact = diagnosis.fact }
+      // Reading asks the kernel what attaching asks it, but for tracers, filters and other modules.
+      hints = diagnosis.hints(isReadable: AccessProbe(process.memoryID).isReadable)
       // Another malloscope is gone in a moment.
-      let diagnosis = try? AttachDiagnosis.explain(process.pid, errno: number)
-      switch diagnosis?.cause {
+      switch diagnosis.cause {
       case .traced, .unexplained: isTransient = true
       default: break
       }

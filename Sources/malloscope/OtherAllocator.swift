@@ -113,6 +113,10 @@ extension Failure {
     }
     sizes.append("\(Figures.rounded(bytes: mapped)) of private anonymous memory mapped")
     circumstances.append("still true: " + sizes.joined(separator: ", "))
+    if let guest = GuestHost(process) {
+      circumstances.append(guest.observation)
+      hints.insert(guest.hint, at: 0)
+    }
     if let line = Self.bindingLine(allocator) { circumstances.append(line) }
     if let share { circumstances.append(Self.shareLine(share)) }
   }

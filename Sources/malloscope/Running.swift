@@ -30,6 +30,9 @@ func captureAndWrite(
     output.discard()
     throw error
   }
+  if !show.quiet, let guest = GuestHost(process) {
+    StandardError.write("note: \(guest.observation); \(guest.hint)")
+  }
   try render(report, &output)
   try output.close()
   try conclude(report, show)

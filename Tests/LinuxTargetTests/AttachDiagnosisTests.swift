@@ -108,6 +108,75 @@ struct AttachDiagnosisTests {
         == .otherUser(theirs: 1000, own: 33))
   }
 
+  @Test("how far our rights reach into its user namespace decides, where that is known")
+  func reach() throws {
+    let root = try party(10, user: 0, group: 0, permitted: tracing)
+    let user = try party(10)
+    let inner = try party(20, permitted: .max, namespace: "user:[2]")
+    let other = AttachDiagnosis.Cause.userNamespace(theirs: "user:[2]", own: "user:[1]")
+    func cause(_ own: AttachParty, _ reach: NamespaceReach) -> AttachDiagnosis.Cause {
+      self.cause(inner, own: own) {
+        $0.reach = reach
+        $0.yamaLevel = 1
+      }
+    }
+    #expect(cause(root, .within) == .unexplained(errno: EPERM))
+    #expect(cause(root, .outside) == other)
+    #expect(cause(user, .within) == other)
+    // Who made it has all capabilities there: neither its own nor Yama stand in the way.
+    #expect(cause(user, .owned) == .unexplained(errno: EPERM))
+    let own = topics(inner, own: user) { $0.reach = .owned }
+    #expect(own == ([], []))
+    #expect(topics(inner, own: root) { $0.reach = .within } == ([], []))
+    let outside = topics(inner, own: root) { $0.reach = .outside }
+    #expect(outside.failed.first == "namespace" && outside.noted == ["capability"])
+    // With the capability the name of any namespace can be read where it counts.
+    #expect(topics(try party(20, namespace: nil), own: root).failed == ["namespace"])
+  }
+
+  @Test("a filter that refuses any attaching is the cause, and memory can be read without")
+  func filtered() throws {
+    let own = try party(10, permitted: tracing, seccomp: 2)
+    #expect(
+      cause(try party(20), own: own) { $0.filteredErrno = EPERM } == .systemCallFilter)
+    let found = topics(try party(20), own: own) { $0.filteredErrno = EPERM }
+    #expect(found.failed == ["seccomp"])
+    let causes: [AttachDiagnosis.Cause] = [
+      .systemCallFilter, .traced(tracer: 9, tracerName: ""), .unexplained(errno: EPERM),
+      .securityModule(theirs: nil, own: "a"),
+    ]
+    for cause in causes {
+      let diagnosis = AttachDiagnosis(pid: 20, command: "web", cause: cause)
+      let hints = diagnosis.hints(isReadable: true)
+      #expect(hints.first == "read the heap without attaching: --no-stop" && hints.count <= 3)
+      #expect(!diagnosis.hints(isReadable: false).contains { $0.contains("--no-stop") })
+    }
+  }
+
+  @Test("whoever lacks capabilities that the kernel has is in a container, but for services")
+  func contained() throws {
+    func isContained(bounding: String, last: String?, cgroup: String = "0::/\n") throws -> Bool {
+      let fake = try FakeProc()
+      try fake.add(10, name: "tool", status: "CapBnd:\t\(bounding)\n")
+      try fake.write(10, "cgroup", cgroup)
+      if let last {
+        for folder in ["/sys", "/sys/kernel"] { mkdir(fake.proc.root + folder, 0o755) }
+        try write(last + "\n", toFile: fake.proc.root + "/sys/kernel/cap_last_cap")
+      }
+      return try AttachFacts.gather(10, proc: fake.proc).isContained
+    }
+    #expect(try isContained(bounding: "00000000a80c25fb", last: "40"))
+    #expect(try !isContained(bounding: "000001ffffffffff", last: "40"))
+    // A kernel that is older, and one that is newer, than the capabilities are known to be.
+    #expect(try !isContained(bounding: "0000003fffffffff", last: "37"))
+    #expect(try isContained(bounding: "000001ffffffffff", last: "41"))
+    #expect(try !isContained(bounding: "00000000a80c25fb", last: nil))
+    #expect(try !isContained(bounding: "00000000a80c25fb", last: "99"))
+    #expect(
+      try !isContained(
+        bounding: "00000000a80c25fb", last: "40", cgroup: "0::/system.slice/web.service\n"))
+  }
+
   @Test(
     "Yama is the cause where its level forbids it",
     arguments: [(1, false), (2, false), (3, false), (3, true)])
@@ -170,7 +239,9 @@ struct AttachDiagnosisTests {
   @Test("every cause has one line of fact and at most three hints")
   func texts() throws {
     let causes: [AttachDiagnosis.Cause] = [
-      .noSuchProcess, .zombie(parent: 1), .kernelThread, .ourselves, .threadOf(pid: 7),
+      .noSuchProcess, .zombie(parent: 1), .kernelThread,
+      .hidden(try #require(ProcHiding(options: ["hidepid=1", "gid=2"]))), .ourselves,
+      .threadOf(pid: 7),
       .traced(tracer: 9, tracerName: "gdb"), .userNamespace(theirs: nil, own: nil),
       .capabilityNotInEffect(ownUser: 5), .otherUser(theirs: 1, own: 2),
       .otherGroup(theirs: 1, own: 2), .notDumpable, .moreCapabilities(missing: 3),

@@ -161,5 +161,30 @@ struct LinuxProcessTests {
     #expect(SourceResolution.withNamespacedPid(7, of: contained).map(\.pid) == [21])
     #expect(SourceResolution.inContainer("", of: all).isEmpty)
     #expect(SourceResolution.inContainer("ba", of: all).isEmpty)
+    #expect(SourceResolution.containers(of: all).map(\.pid) == [20])
+  }
+
+  @Test("a systemd unit is found by its whole name, and is no container")
+  func units() throws {
+    let fake = try FakeProc()
+    for (pid, unit) in [(20, "nginx.service"), (21, #"a\x2db@1.service"#), (22, "nginx.service")] {
+      try fake.add(Int32(pid), name: "web")
+      try fake.write(Int32(pid), "cgroup", "0::/system.slice/\(unit)\n")
+    }
+    try fake.write(10, "cgroup", "0::/\n")
+    let all = try LinuxProcess.all(proc: fake.proc)
+    func found(_ name: String) -> [Int32] {
+      SourceResolution.inContainer(name, of: all).map(\.pid)
+    }
+    #expect(found("nginx.service") == [20, 22])
+    #expect(found(#"a\x2db@1.service"#) == [21] && found("a-b@1.service") == [21])
+    for name in ["nginx", "nginx.serv", "ginx.service", ".service", "a-b@.service"] {
+      #expect(found(name).isEmpty, "\(name)")
+    }
+    #expect(all.allSatisfy { $0.container == nil })
+    #expect(SourceResolution.containers(of: all).isEmpty)
+    #expect(LinuxProcess.cannotTellContainers(proc: fake.proc))
+    try fake.write(10, "cgroup", "0::/user.slice\n")
+    #expect(!LinuxProcess.cannotTellContainers(proc: fake.proc))
   }
 }

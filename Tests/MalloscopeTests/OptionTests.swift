@@ -84,7 +84,9 @@ struct OptionTests {
   func container() throws {
     let run = try ToolRun(["--container", "0123456789abcdef"])
     #expect(run.ending == .exit(66))
-    #expect(run.error == "malloscope: no process matches --container 0123456789abcdef\n")
+    let lines = run.error.split(separator: "\n")
+    #expect(lines.first == "malloscope: no process matches --container 0123456789abcdef")
+    #expect(lines.dropFirst().allSatisfy { $0.hasPrefix("  ") } && lines.count > 1)
   }
 
   @Test("--size, --state, --arena and --limit show those chunks and no others")

@@ -56,7 +56,8 @@ struct JSONReportTests {
     #expect(keys(document["tool"]) == ["name", "version"])
     #expect(
       keys(document["target"]) == [
-        "pid", "command", "executable", "threads", "allocator", "glibc", "arena_layout",
+        "pid", "namespaced_pid", "command", "executable", "threads", "allocator", "glibc",
+        "arena_layout",
         "container", "evidence",
       ])
     #expect(
@@ -126,8 +127,13 @@ struct JSONReportTests {
     let container = try #require(inside?["container"] as? Object)
     #expect(Set(container.keys) == ["id", "pod_uid", "namespaced_pid"])
     #expect(container["namespaced_pid"] as? Int == 7)
-    let outside = try histogram(ReportFixtures.python)["target"] as? Object
+    #expect(inside?["namespaced_pid"] as? Int == 7)
+    var plain = ReportFixtures.python
+    plain.target.namespacedPid = 4
+    let outside = try histogram(plain)["target"] as? Object
     #expect(outside?["container"] is NSNull)
+    // A PID namespace needs no container.
+    #expect(outside?["namespaced_pid"] as? Int == 4)
   }
 
   @Test("any name comes back as it was")

@@ -28,6 +28,15 @@ struct TextReportTests {
     try expectGolden(histogram(report, ReportOptions(isVerbose: true)), "histogram-\(name)-verbose")
   }
 
+  @Test(
+    "the id that a process knows itself by is told where it is another, with a container or not")
+  func innerID() {
+    var report = ReportFixtures.python
+    #expect(!histogram(report).contains("inside"))
+    report.target.namespacedPid = 4
+    #expect(histogram(report).contains("pid 4 inside"))
+  }
+
   @Test("options change rows, order and figures as recorded")
   func histogramOptions() throws {
     let report = ReportFixtures.python

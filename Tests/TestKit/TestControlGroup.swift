@@ -10,19 +10,20 @@ package final class TestControlGroup {
   package let isUnified: Bool
 
   /// Why no group for `controller` can be made here, nil if one can.
-  package static func obstacle(_ controller: String) -> String? {
+  package static func obstacle(_ controller: String, isUnified: Bool? = nil) -> String? {
     do {
-      _ = try TestControlGroup(controller)
+      _ = try TestControlGroup(controller, isUnified: isUnified)
       return nil
     } catch {
       return "no control group with \(controller) can be made here: \(error)"
     }
   }
 
-  /// Makes a group below the root of a mounted hierarchy that has the controller.
+  /// Makes a group below the root of a mounted hierarchy that has the controller, of the version that
+  /// is asked for if any is.
   ///
   /// - Throws: `TestKitError`.
-  package init(_ controller: String) throws(TestKitError) {
+  package init(_ controller: String, isUnified wanted: Bool? = nil) throws(TestKitError) {
     let text = String(decoding: try contents(ofFile: "/proc/self/mountinfo"), as: UTF8.self)
     var candidates: [(path: String, isUnified: Bool)] = []
     for line in text.split(separator: "\n") {
@@ -32,6 +33,9 @@ package final class TestControlGroup {
         fields[dash + 3].split(separator: ",").contains(controller[...])
       {
         candidates.append((fields[4], false))
+      } else if fields[dash + 1] == "cgroup2", controller == "freezer" {
+        // Every group has that one.
+        candidates.append((fields[4], true))
       } else if fields[dash + 1] == "cgroup2",
         let enabled = try? contents(ofFile: fields[4] + "/cgroup.subtree_control"),
         String(decoding: enabled, as: UTF8.self).split(whereSeparator: \.isWhitespace)
@@ -40,7 +44,7 @@ package final class TestControlGroup {
         candidates.append((fields[4], true))
       }
     }
-    guard let first = candidates.first else {
+    guard let first = candidates.first(where: { wanted == nil || $0.isUnified == wanted }) else {
       throw .notFound(program: "a hierarchy with \(controller)", searched: [])
     }
     let number = UInt32.random(in: 0 ... .max)

@@ -1,0 +1,49 @@
+// What is mounted where, as a process sees it.
+
+/// One line of `/proc/PID/mountinfo`.
+struct Mount: Hashable, Sendable {
+  /// Which part of the file system is mounted.
+  var root: String
+  /// Where it is mounted.
+  var mountPoint: String
+  /// The type of the file system.
+  var type: String
+  /// The options of the file system, not those of the mount.
+  var options: [String]
+
+  /// Reads the lines; what is none is passed over.
+  static func parse(_ text: String) -> [Mount] {
+    text.split(separator: "\n").compactMap { line in
+      // proc(5): optional fields end with a lone dash; then follow type, source and options.
+      let fields = line.split(separator: " ", omittingEmptySubsequences: false)
+      guard fields.count >= 10, let dash = fields[6...].firstIndex(of: "-"),
+        fields.count > dash + 3
+      else { return nil }
+      return Mount(
+        root: unescaped(fields[3]), mountPoint: unescaped(fields[4]),
+        type: String(fields[dash + 1]),
+        options: fields[dash + 3].split(separator: ",").map(String.init)
+      )
+    }
+  }
+
+  /// The text of a field in which the kernel writes blanks, tabs, line ends and backslashes as three
+  /// octal digits.
+  private static func unescaped(_ field: Substring) -> String {
+    let bytes = Array(field.utf8)
+    var result: [UInt8] = []
+    var index = 0
+    while index < bytes.count {
+      if bytes[index] == UInt8(ascii: "\\"), index + 4 <= bytes.count,
+        let value = UInt8(String(decoding: bytes[index + 1..<index + 4], as: UTF8.self), radix: 8)
+      {
+        result.append(value)
+        index += 4
+      } else {
+        result.append(bytes[index])
+        index += 1
+      }
+    }
+    return String(decoding: result, as: UTF8.self)
+  }
+}
