@@ -58,7 +58,8 @@ extension TextPage {
     let capture = report.capture
     var pieces: [String] = []
     if capture.stops == 0 {
-      pieces = ["never", "read while it ran"]
+      let isFrozen = capture.consistency == .atomic
+      pieces = ["never", isFrozen ? "it was frozen" : "read while it ran"]
     } else if capture.stops == 1 {
       pieces = [Figures.duration(capture.longestStop)]
     } else {

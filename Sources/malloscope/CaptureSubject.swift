@@ -34,6 +34,12 @@ struct CaptureSubject {
   ///
   /// - Throws: a failure; the target runs on in any case.
   func capture(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
+    let freezer =
+      request.mode == .live ? nil : Freezer.state(of: process.pid, proc: process.proc)
+    // No thread of a frozen process makes the system call that a clone needs.
+    if let freezer, freezer.preventsStops || request.mode == .fork {
+      return try captureFrozen(freezer, request)
+    }
     switch request.mode {
     case .live: return try captureLive()
     case .auto, .slices, .stop: break
@@ -154,6 +160,27 @@ struct CaptureSubject {
       facts: CaptureFacts(
         mode: .live, consistency: .live, stops: 0, longestStop: .zero, totalStop: .zero,
         elapsed: .zero, copiedBytes: reader.copiedBytes))
+  }
+
+  /// Reads the process as it stands: nothing of it runs, and its threads would not stop.
+  private func captureFrozen(
+    _ freezer: Freezer, _ request: CaptureRequest
+  ) throws(Failure) -> CapturedHeap {
+    let fact = "its control group \(freezer.directory) is frozen (docker pause)"
+    guard request.mode != .fork else {
+      throw Failure(
+        code: .unsupported, fact: "process \(process.pid) was not cloned: \(fact)",
+        hints: ["thaw it (docker unpause)", "read it as it stands: without --capture fork"])
+    }
+    if !request.isQuiet {
+      StandardError.write("note: process \(process.pid) is read without a stop: \(fact)")
+    }
+    var captured = try captureLive()
+    // If it still is, nothing has moved meanwhile.
+    if Freezer.state(of: process.pid, proc: process.proc) == freezer {
+      captured.facts.consistency = .atomic
+    }
+    return captured
   }
 
   // MARK: Fork

@@ -46,7 +46,10 @@ struct NamedSourceOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "The process in the container whose id begins so (as the cgroup path has it).",
+      """
+      The process in the container whose id begins so (as the cgroup path has it), or in the systemd \
+      service NAME.service.
+      """,
       valueName: "id"))
   var container: String?
 

@@ -239,6 +239,14 @@ struct ContainerTests {
       }
       #expect(comparison.differences.prefix(5) == [], "\(place)")
     }
+    let clone = try ToolRun(["\(pid)"] + CaptureChoice.fork.options)
+    #expect(clone.ending == .exit(69))
+    #expect(
+      clone.error.hasPrefix("malloscope: process \(pid) was not cloned: its control group "),
+      "\(clone.error)")
+    let text = try ToolRun(["\(pid)"])
+    #expect(text.output.contains("stopped  never, it was frozen"), "\(text.output)")
+    #expect(text.error.hasPrefix("note: process \(pid) is read without a stop: "), "\(text.error)")
     let state = status(pid, "State")
     #expect(state.hasPrefix("D") || state.hasPrefix("S"), "\(state)")
     try container.tell("resume")
