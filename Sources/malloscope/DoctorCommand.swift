@@ -7,6 +7,7 @@ import HeapModel
 import LinuxTarget
 import RemoteMemory
 import Reports
+import StopControl
 import Symbols
 
 struct DoctorCommand: ParsableCommand {
@@ -101,6 +102,7 @@ struct DoctorCommand: ParsableCommand {
           .passed, "memory",
           "\(Figures.rounded(bytes: headroom.available)) can be had, bounded by \(bound)")
       }
+      if let refusal = examineBudgets(&diagnosis) { return refusal }
       if let level = facts.yamaLevel, level >= 3 {
         let refusal = AttachDiagnosis(pid: 0, command: "", cause: .yama(level: level))
         return Failure(code: .notPermitted, fact: refusal.fact, hints: refusal.hints)
@@ -113,6 +115,32 @@ struct DoctorCommand: ParsableCommand {
         hints: refusal.hints(isReadable: readable > 0))
     } catch {
       return Failure(error)
+    }
+  }
+
+  /// Checks what this tool may use of the machine, and what it may cost a target by the environment.
+  private func examineBudgets(_ diagnosis: inout Diagnosis) -> Failure? {
+    if let quota = ProcessorQuota.of(getpid()) {
+      let limit =
+        "the control group \(quota.cgroup ?? "") allows \(Figures.duration(quota.time)) of a "
+        + "processor in \(Figures.duration(quota.period))"
+      let longest = ProcessorAllowance(quota)?.longestStop
+      diagnosis.add(
+        longest == nil ? .passed : .noted, "processor",
+        limit + (longest.map { ", so that no stop is longer than \(Figures.duration($0))" } ?? ""))
+    } else {
+      diagnosis.add(.passed, "processor", "no control group limits how much of them it may use")
+    }
+    do throws(Failure) {
+      for budget in Budget.allCases {
+        guard try budget.value(nil) != nil, let text = Environment.value(budget.variable) else {
+          continue
+        }
+        diagnosis.add(.passed, "budget", "\(budget.variable)=\(text) stands for \(budget.option)")
+      }
+      return nil
+    } catch {
+      return error
     }
   }
 

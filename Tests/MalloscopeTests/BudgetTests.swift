@@ -55,6 +55,12 @@ struct BudgetTests {
           "\(run.error)")
       }
     }
+    let doctor = try ToolRun(["doctor"], environment: ["MALLOSCOPE_MAX_CPU": "7"])
+    #expect(doctor.exitCode == 0)
+    #expect(
+      doctor.output.contains("budget      MALLOSCOPE_MAX_CPU=7 stands for --max-cpu"),
+      "\(doctor.output)")
+    #expect(try ToolRun(["doctor"], environment: ["MALLOSCOPE_MAX_CPU": "x"]).exitCode == 64)
     let option = try ToolRun(["1", "--max-cpu", "0"])
     #expect(option.ending == .exit(64))
     #expect(option.error.hasPrefix("malloscope: --max-cpu is 1 to 100 percent of a processor\n"))
@@ -130,6 +136,12 @@ struct BudgetTests {
     #expect(document.capture.longestStopMs < 60)
     let gap = try program.ask()
     #expect((Int(gap.dropFirst(7)) ?? .max) < 60_000, "\(gap)")
+    let doctor = try self.run(["doctor"], in: group)
+    let words = doctor.output.split { $0 == " " || $0 == "\n" }.joined(separator: " ")
+    #expect(
+      words.contains(
+        "note processor the control group \(group.directory) allows 10.0 ms of a processor in 100.0 ms, so that no "
+          + "stop is longer than 6.00 ms"), "\(doctor.output)")
     // Of one long stop it is said what it means.
     let long = try self.run(["\(program.pid)", "--capture", "stop"], in: group)
     #expect(long.exitCode == 0)
