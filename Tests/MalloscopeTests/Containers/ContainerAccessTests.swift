@@ -10,6 +10,8 @@ struct ContainerAccessTests {
   struct Row: CustomTestStringConvertible {
     var testDescription: String
     var change: @Sendable (inout ContainerPlan) -> Void
+    /// The target's user and group.
+    var targetUser = 0
     /// Options of the run.
     var options: [String] = []
     var code: Int32 = 0
@@ -21,11 +23,13 @@ struct ContainerAccessTests {
     var doctor: [String] = []
 
     init(
-      _ name: String, options: [String] = [], code: Int32 = 0, fact: String = "",
+      _ name: String, targetUser: Int = 0, options: [String] = [], code: Int32 = 0,
+      fact: String = "",
       hints: [String] = [], doctor: [String] = [],
       _ change: @escaping @Sendable (inout ContainerPlan) -> Void
     ) {
       testDescription = name
+      self.targetUser = targetUser
       self.options = options
       self.code = code
       self.fact = fact
@@ -88,6 +92,19 @@ struct ContainerAccessTests {
         + "runs without CAP_SYS_PTRACE",
       hints: ["run it with sudo", containerHint]
     ) { $0.capabilities = [] },
+    Row(
+      "default capabilities, target another user", targetUser: 1000, code: 77,
+      fact:
+        "process 1 (NAME) belongs to uid 1000 and this tool runs as uid 0 without CAP_SYS_PTRACE",
+      hints: ["run it as uid 1000, or with sudo", containerHint]
+    ) { _ in },
+    Row("SYS_PTRACE, target another user", targetUser: 1000, doctor: [readable]) {
+      $0.capabilities.append("SYS_PTRACE")
+    },
+    Row("the target's own user, no capabilities", targetUser: 1000, doctor: [readable]) {
+      $0.user = 1000
+      $0.capabilities = []
+    },
     Row("SYS_PTRACE alone", doctor: [readable]) { $0.capabilities = ["SYS_PTRACE"] },
     Row(
       "ptrace filtered", code: 77,
@@ -122,8 +139,9 @@ struct ContainerAccessTests {
   func beside(row: Row) throws {
     try needContainers()
     let program = try DebianGlibc.v231.program("HeapScenario")
-    let container = try Container(
-      ContainerPlan(["", "main-only", "300"]), in: .bookworm, copying: program)
+    var target = ContainerPlan(["", "main-only", "300"])
+    target.user = row.targetUser
+    let container = try Container(target, in: .bookworm, copying: program)
     try container.program.waitReady()
     let pid = try container.pid()
     var plan = ContainerPlan([])
