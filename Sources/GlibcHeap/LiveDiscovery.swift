@@ -1,0 +1,338 @@
+// Finding malloc's state in memory alone: in a library whose file is gone, so that what the state was
+// before the program began is not known.
+
+package import HeapModel
+package import RemoteMemory
+
+/// The memory of a process in which malloc's state is looked for.
+package struct LiveMemory {
+  let reader: any MemoryReader
+  let mappings: [MemoryMapping]
+
+  /// Reads the memory that `mappings` name with `reader`.
+  package init(_ reader: any MemoryReader, mappings: [MemoryMapping]) {
+    self.reader = reader
+    self.mappings = mappings
+  }
+
+  /// The mapping at `address` if it could hold chunks.
+  func data(at address: RemoteAddress) -> MemoryMapping? {
+    mappings.first { $0.range.contains(address) && $0.isPrivateAnonymousData }
+  }
+}
+
+/// A look for the state of the malloc in one file, in memory that may change meanwhile.
+struct LiveDiscovery {
+  /// How often a look is repeated: a thread inside malloc makes it differ from what a heap looks like at
+  /// rest, for a moment.
+  private static var tries: Int { 16 }
+  /// How far `mp_` can be from `main_arena`, in bytes: both are data of one object file, with little else.
+  private static var reach: UInt64 { 4096 }
+
+  let loaded: LoadedImage
+  let memory: LiveMemory
+
+  /// What was found.
+  struct Result {
+    var arenas: [ArenaCandidate] = []
+    var parameters: [(address: UInt64, layout: ParametersLayout)] = []
+    var isUnique: Bool { arenas.count == 1 && parameters.count == 1 }
+  }
+
+  /// Looks until exactly one `main_arena` and exactly one `mp_` are found, or for some time.
+  func look() -> Result {
+    let places = places()
+    var result = Result()
+    guard !places.isEmpty else { return result }
+    for _ in 0..<Self.tries {
+      result = Result()
+      var arenas: [Arena] = []
+      for place in places {
+        guard let (layout, arena) = arena(at: place) else { continue }
+        result.arenas.append(ArenaCandidate(address: place.address, layout: layout))
+        arenas.append(arena)
+      }
+      if let arena = arenas.first, arenas.count == 1 {
+        result.parameters = parameters(of: arena)
+      }
+      if result.isUnique { break }
+    }
+    return result
+  }
+
+  // MARK: main_arena
+
+  /// A place where an arena would be whose pointer to the next one, initially to itself, is a word that the
+  /// loader relocated.
+  private struct Place: Hashable {
+    var address: UInt64
+    var distance: UInt64
+  }
+
+  /// Relocated words that point back by the distance of an arena's `next`, or to where a thread arena can
+  /// be: the main arena's leads to the newest of those.
+  private func places() -> [Place] {
+    var places: Set<Place> = []
+    let distances = Set([ArenaLayout.a, .b, .c, .d].map { UInt64($0.next) })
+    for relocation in loaded.image.relativeRelocations {
+      let (distance, underflow) = relocation.place.subtractingReportingOverflow(relocation.target)
+      if !underflow, distances.contains(distance) {
+        places.insert(Place(address: relocation.target, distance: distance))
+      } else if Self.mayBeThreadArena(loaded.address(of: relocation.target)) {
+        for distance in distances where relocation.place >= distance {
+          places.insert(Place(address: relocation.place - distance, distance: distance))
+        }
+      }
+    }
+    return places.filter { $0.address % 8 == 0 }.sorted { $0.address < $1.address }
+  }
+
+  /// Whether a thread arena can be at `address`: behind the header at its heap's start.
+  private static func mayBeThreadArena(_ address: RemoteAddress) -> Bool {
+    [0x20, 0x30].contains(address.bits & 0xfff)
+  }
+
+  /// The arena at `place` with its layout, nil if what memory has there is none.
+  private func arena(at place: Place) -> (ArenaLayout, Arena)? {
+    let address = loaded.address(of: place.address)
+    for layout in [ArenaLayout.d, .c, .b, .a] where UInt64(layout.next) == place.distance {
+      guard let bytes = bytes(at: address, count: layout.byteCount) else { return nil }
+      let arena = Arena(address: address, layout: layout, bytes: bytes)
+      if arena.isPlausible, closesRing(arena), hasPlausibleTop(arena), hasLinkedBins(arena) {
+        return (layout, arena)
+      }
+    }
+    return nil
+  }
+
+  /// Whether the arenas that follow lead back to it.
+  private func closesRing(_ arena: Arena) -> Bool {
+    var seen: Set<UInt64> = []
+    var next = arena.next
+    while next != arena.address {
+      guard seen.count < HeapWalk.arenaLimit, seen.insert(next.bits).inserted,
+        Self.mayBeThreadArena(next), memory.data(at: next) != nil,
+        let place = next.advanced(by: UInt64(arena.layout.next)), let word = word(at: place)
+      else { return false }
+      next = RemoteAddress(word)
+    }
+    return true
+  }
+
+  private func hasPlausibleTop(_ arena: Arena) -> Bool {
+    if arena.hasNoMemory { return arena.systemBytes == 0 }
+    guard arena.systemBytes > 0, let size = topSize(arena) else { return false }
+    return size <= arena.systemBytes
+  }
+
+  /// The size of the top chunk, nil if there is no such chunk: the one before it is always in use.
+  private func topSize(_ arena: Arena) -> UInt64? {
+    guard arena.top.bits % 16 == 0, let place = arena.top.advanced(by: 8),
+      let field = word(at: place), field & 0b1111 == 1, field >= 16
+    else { return nil }
+    return field & ~7
+  }
+
+  /// How many bins may look wrong: of those that a thread is changing.
+  private static var changingBins: Int { 2 }
+  /// How many bins' chunks are looked at.
+  private static var followedBins: Int { 16 }
+
+  /// Whether the bins are empty, as they show by pointing to themselves, or lead to chunks that lead back.
+  ///
+  /// Without memory all are empty. Before anything was allocated they can be zero, up to 2.26 as long as they
+  /// were not used.
+  private func hasLinkedBins(_ arena: Arena) -> Bool {
+    var wrong = 0
+    var followed = 0
+    for bin in ArenaLayout.binNumbers {
+      guard let (first, last) = arena.ends(ofBin: bin) else {
+        let mayBeZero = arena.hasNoMemory || arena.layout == .a || arena.layout == .b
+        if !mayBeZero, arena.isZero(bin: bin) { wrong += 1 }
+        continue
+      }
+      if arena.hasNoMemory { return false }
+      guard first % 16 == 0, last % 16 == 0, memory.data(at: RemoteAddress(first)) != nil,
+        memory.data(at: RemoteAddress(last)) != nil
+      else {
+        wrong += 1
+        continue
+      }
+      followed += 1
+      if followed > Self.followedBins { continue }
+      let head = arena.pseudoChunk(ofBin: bin).bits
+      if word(at: RemoteAddress(first &+ 24)) != head || word(at: RemoteAddress(last &+ 16)) != head
+      {
+        wrong += 1
+      }
+    }
+    return wrong <= Self.changingBins
+  }
+
+  // MARK: mp_
+
+  /// The places near `arena` that hold what `mp_` can hold.
+  private func parameters(of arena: Arena) -> [(address: UInt64, layout: ParametersLayout)] {
+    let own = arena.address.bits &- loaded.loadBias
+    guard
+      let segment = loaded.image.segments.first(where: { segment in
+        segment.isWritable && segment.virtualAddress <= own
+          && own - segment.virtualAddress < segment.fileSize
+      })
+    else { return [] }
+    let start = max(segment.virtualAddress, own - min(own, Self.reach)) & ~7
+    let end = min(
+      segment.virtualAddress &+ segment.fileSize,
+      own &+ UInt64(arena.layout.byteCount) &+ Self.reach)
+    guard end > start, let bytes = bytes(at: loaded.address(of: start), count: Int(end - start))
+    else { return [] }
+    let copied = CopiedBytes(bytes)
+    var found: [(address: UInt64, layout: ParametersLayout)] = []
+    for offset in stride(from: 0, to: bytes.count, by: 8) {
+      let address = start &+ UInt64(offset)
+      let layout = choices(for: arena.layout).first { layout in
+        // Not within the arena.
+        let isApart =
+          address &+ UInt64(layout.byteCount) <= own
+          || address >= own &+ UInt64(arena.layout.byteCount)
+        return isApart && LiveParameters(copied, at: offset, layout).isPlausible
+          && holds(LiveParameters(copied, at: offset, layout), of: arena)
+      }
+      if let layout { found.append((address, layout)) }
+    }
+    return found
+  }
+
+  /// The shapes that there are with an arena layout, each before those that are a part of it.
+  ///
+  /// libc, which holds a banner, has had tcache since the layouts that have its fields.
+  private func choices(for layout: ArenaLayout) -> [ParametersLayout] {
+    let isLibc = loaded.image.glibcBanner != nil
+    switch layout {
+    case .d: return isLibc ? [.v243] : [.v243, .v243Debug]
+    case .c: return isLibc ? [.v235, .v226] : [.v235, .v226, .v235Debug]
+    case .b: return [.v226, .v224, .v217]
+    default: return [.v224, .v217]
+    }
+  }
+
+  /// Whether `sbrk_base` is where the memory of `arena` begins.
+  ///
+  /// An arena with the program break ends its top chunk `system_mem` bytes behind it, to the byte. With
+  /// neither memory nor the initial parameters, nothing tells them from other zeros.
+  private func holds(_ parameters: LiveParameters, of arena: Arena) -> Bool {
+    let base = parameters.sbrkBase
+    if arena.hasNoMemory { return base == 0 && parameters.isInitial }
+    let first = RemoteAddress(base).alignedUp(to: 16)
+    guard base != 0, let mapping = memory.data(at: first), let top = topSize(arena),
+      let field = first.advanced(by: 8).flatMap(word)
+    else { return false }
+    if arena.isContiguous {
+      let end = base &+ arena.systemBytes
+      return end == arena.top.bits &+ top || end == mapping.range.upperBound.bits
+    }
+    let size = field & ~7
+    return field & 0b1011 == 1 && size >= 32 && size % 16 == 0
+      && size <= mapping.range.upperBound.bits &- first.bits
+  }
+
+  // MARK: Reading
+
+  private func word(at address: RemoteAddress) -> UInt64? {
+    bytes(at: address, count: 8).flatMap { CopiedBytes($0).word(at: 0) }
+  }
+
+  /// What cannot be read tells nothing here; why that is shows when the heap is read.
+  private func bytes(at address: RemoteAddress, count: Int) -> [UInt8]? {
+    (try? memory.reader.bytes(at: address, count: count)) ?? nil
+  }
+}
+
+extension Arena {
+  /// Whether its fields can be an arena's, each for itself.
+  fileprivate var isPlausible: Bool {
+    systemBytes <= maxSystemBytes && systemBytes % 16 == 0 && maxSystemBytes % 16 == 0
+      && maxSystemBytes < 1 << 56 && hasPlausibleHeader && hasPlausibleThreads
+  }
+
+  /// Where threads are not counted, the word that counts them in a layout that is else the same is
+  /// `system_mem`: whole pages.
+  private var hasPlausibleThreads: Bool {
+    guard let attachedThreads else { return systemBytes % 4096 == 0 }
+    guard (0..<1 << 22).contains(attachedThreads) else { return false }
+    if attachedThreads == 0 { return !hasNoMemory }
+    return layout != .b || attachedThreads % 4096 != 0
+  }
+}
+
+/// A place that may hold `mp_`.
+private struct LiveParameters {
+  private let bytes: CopiedBytes
+  private let offset: Int
+  private let layout: ParametersLayout
+
+  init(_ bytes: CopiedBytes, at offset: Int, _ layout: ParametersLayout) {
+    self.bytes = bytes
+    self.offset = offset
+    self.layout = layout
+  }
+
+  private func word(_ place: Int) -> UInt64? { bytes.word(at: offset + place) }
+  private func number(_ place: Int) -> UInt64? {
+    bytes.halfWord(at: offset + place).map { UInt64($0) }
+  }
+
+  var sbrkBase: UInt64 { word(layout.sbrkBase) ?? 0 }
+
+  /// Whether its thresholds, and what the shape is told by, are those of a program that has just begun.
+  var isInitial: Bool {
+    for (index, word) in ParametersLayout.initialWords.enumerated()
+    where self.word(8 * index) != word {
+      return false
+    }
+    guard
+      number(layout.mmapCountMaximum) == UInt64(ParametersLayout.initialMmapCountMaximum)
+    else { return false }
+    return layout.tcacheBins.map { word($0) == ParametersLayout.initialTcacheBins } ?? true
+  }
+
+  /// Whether its fields can be those of `mp_`, each for itself and beside each other.
+  ///
+  /// The thresholds can be anything: the program sets them, and so does glibc.
+  var isPlausible: Bool { hasPlausibleArenas && hasPlausibleMmaps && hasPlausibleExtensions }
+
+  private var hasPlausibleArenas: Bool {
+    guard let test = word(24), let maximum = word(32) else { return false }
+    return test < 1 << 32 && maximum < 1 << 32
+  }
+
+  /// `n_mmaps`, `n_mmaps_max`, `max_n_mmaps`, `no_dyn_threshold`, `mmapped_mem`, `max_mmapped_mem`: each
+  /// mmapped chunk has at least a page.
+  private var hasPlausibleMmaps: Bool {
+    guard let count = number(layout.mmapCount), let limit = number(layout.mmapCount + 4),
+      let most = number(layout.mmapCount + 8), let isFixed = number(layout.mmapCount + 12),
+      let bytes = word(layout.mmappedMemory), let mostBytes = word(layout.mmappedMemory + 8)
+    else { return false }
+    return count <= most && most < 1 << 31 && limit < 1 << 31 && isFixed <= 1
+      && bytes <= mostBytes && mostBytes < 1 << 56 && bytes >= count * 4096
+      && mostBytes >= most * 4096 && (most == 0) == (mostBytes == 0)
+  }
+
+  /// `thp_mode`, `thp_pagesize`, `hp_pagesize`, and the fields of tcache; what is padding is zero.
+  private var hasPlausibleExtensions: Bool {
+    if let huge = layout.hugePageSize {
+      for place in [huge - 8, huge] {
+        guard let size = word(place), size == 0 || size >= 4096 && size.nonzeroBitCount == 1
+        else { return false }
+      }
+      guard number(layout.mmapCount + 16) == 0 else { return false }
+      // There is a mode if arena_max does not lie right before the sizes.
+      if huge - 8 > 40 { guard let mode = word(40), mode < 8 else { return false } }
+    }
+    guard let bins = layout.tcacheBins, let fill = layout.tcacheCount else { return true }
+    guard let count = word(bins), let bytes = word(bins + 8), let limit = word(fill) else {
+      return false
+    }
+    return count <= 76 && bytes < 1 << 40 && limit < 1 << 16
+  }
+}
