@@ -203,14 +203,16 @@ struct LiveDiscovery {
     return found
   }
 
-  /// The shapes that there are with an arena layout, each before those that are a part of it.
+  /// The shapes that there are with an arena layout.
   ///
-  /// libc, which holds a banner, has had tcache since the layouts that have its fields.
+  /// libc, which holds a banner, has had tcache since the layouts that have its fields. Of its own files only
+  /// libc_malloc_debug, since 2.34, has malloc and no banner; its malloc has no tcache, and what follows its
+  /// parameters can be anything.
   private func choices(for layout: ArenaLayout) -> [ParametersLayout] {
     let isLibc = loaded.image.glibcBanner != nil
     switch layout {
-    case .d: return isLibc ? [.v243] : [.v243, .v243Debug]
-    case .c: return isLibc ? [.v235, .v226] : [.v235, .v226, .v235Debug]
+    case .d: return isLibc ? [.v243] : [.v243Debug]
+    case .c: return isLibc ? [.v235, .v226] : [.v235Debug, .v224]
     case .b: return [.v226, .v224, .v217]
     default: return [.v224, .v217]
     }
@@ -250,18 +252,20 @@ struct LiveDiscovery {
 
 extension Arena {
   /// Whether its fields can be an arena's, each for itself.
+  ///
+  /// Its memory need not be a number of pages, nor of words: the break may begin anywhere, as where the
+  /// loader of 2.31 has copied tunables.
   fileprivate var isPlausible: Bool {
-    systemBytes <= maxSystemBytes && systemBytes % 16 == 0 && maxSystemBytes % 16 == 0
-      && maxSystemBytes < 1 << 56 && hasPlausibleHeader && hasPlausibleThreads
+    systemBytes <= maxSystemBytes && maxSystemBytes < 1 << 56 && hasPlausibleHeader
+      && hasPlausibleThreads
   }
 
   /// Where threads are not counted, the word that counts them in a layout that is else the same is
-  /// `system_mem`: whole pages.
+  /// `system_mem`, which is larger than any count.
   private var hasPlausibleThreads: Bool {
-    guard let attachedThreads else { return systemBytes % 4096 == 0 }
-    guard (0..<1 << 22).contains(attachedThreads) else { return false }
+    guard let attachedThreads else { return systemBytes >= 1 << 16 || hasNoMemory }
     if attachedThreads == 0 { return !hasNoMemory }
-    return layout != .b || attachedThreads % 4096 != 0
+    return (0..<1 << 16).contains(attachedThreads)
   }
 }
 
@@ -333,6 +337,6 @@ private struct LiveParameters {
     guard let count = word(bins), let bytes = word(bins + 8), let limit = word(fill) else {
       return false
     }
-    return count <= 76 && bytes < 1 << 40 && limit < 1 << 16
+    return (1...76).contains(count) && bytes < 1 << 40 && limit < 1 << 16
   }
 }
