@@ -220,11 +220,13 @@ struct LiveDiscovery {
 
   /// Whether `sbrk_base` is where the memory of `arena` begins.
   ///
-  /// An arena with the program break ends its top chunk `system_mem` bytes behind it, to the byte. With
-  /// neither memory nor the initial parameters, nothing tells them from other zeros.
+  /// An arena with the program break ends its top chunk `system_mem` bytes behind it, to the byte. Without
+  /// memory, only values that nobody changed tell `mp_` from other words.
   private func holds(_ parameters: LiveParameters, of arena: Arena) -> Bool {
     let base = parameters.sbrkBase
-    if arena.hasNoMemory { return base == 0 && parameters.isInitial }
+    if arena.hasNoMemory {
+      return base == 0 && (parameters.isInitial || parameters.hasInitialCache)
+    }
     let first = RemoteAddress(base).alignedUp(to: 16)
     guard base != 0, let mapping = memory.data(at: first), let top = topSize(arena),
       let field = first.advanced(by: 8).flatMap(word)
@@ -298,6 +300,15 @@ private struct LiveParameters {
       number(layout.mmapCountMaximum) == UInt64(ParametersLayout.initialMmapCountMaximum)
     else { return false }
     return layout.tcacheBins.map { word($0) == ParametersLayout.initialTcacheBins } ?? true
+  }
+
+  /// Whether the fields of tcache are those of a program that was not told otherwise: `tcache_bins`,
+  /// `tcache_max_bytes` and `tcache_count` up to 2.42, and of 2.43.
+  var hasInitialCache: Bool {
+    guard let bins = layout.tcacheBins, let fill = layout.tcacheCount else { return false }
+    let words = [word(bins), word(bins + 8), word(fill)]
+    return words == [ParametersLayout.initialTcacheBins, 1032, 7]
+      || words == [ParametersLayout.initialTcacheBins, 1041, 16]
   }
 
   /// Whether its fields can be those of `mp_`, each for itself and beside each other.

@@ -100,9 +100,9 @@ extension MallocInstance {
     (
       "arena layout", arenaLayout.name,
       isFromMemory
-        ? "the \(arenaLayout.next) bytes from main_arena to its pointer to the next arena, and its bins"
+        ? "the \(arenaLayout.next) bytes from main_arena to the pointer to the next arena, and its bins"
         : "its \(arenaLayout.next) bytes from main_arena to its pointer to itself"
-        + (arenaLayout == .a || arenaLayout == .b ? ", and attached_threads behind it" : "")
+          + (arenaLayout == .a || arenaLayout == .b ? ", and attached_threads behind it" : "")
     )
   }
 
