@@ -19,13 +19,28 @@ package struct LiveMemory {
   func data(at address: RemoteAddress) -> MemoryMapping? {
     mappings.first { $0.range.contains(address) && $0.isPrivateAnonymousData }
   }
+
+  /// Whether `address` is that of memory that could hold chunks: mapped so, or mapped since the mappings were
+  /// read.
+  func mayHoldChunks(_ address: RemoteAddress) -> Bool {
+    if let mapping = mappings.first(where: { $0.range.contains(address) }) {
+      return mapping.isPrivateAnonymousData
+    }
+    return bytes(at: address, count: 8) != nil
+  }
+
+  /// The bytes there, nil if they cannot be read: here that tells nothing, and why it is so shows when the heap
+  /// is read.
+  func bytes(at address: RemoteAddress, count: Int) -> [UInt8]? {
+    (try? reader.bytes(at: address, count: count)) ?? nil
+  }
 }
 
 /// A look for the state of the malloc in one file, in memory that may change meanwhile.
 struct LiveDiscovery {
-  /// How often a look is repeated: a thread inside malloc makes it differ from what a heap looks like at
-  /// rest, for a moment.
-  private static var tries: Int { 16 }
+  /// How often a look is repeated: what a thread inside malloc changes between two reads, or just then, does
+  /// not agree.
+  private static var tries: Int { 64 }
   /// How far `mp_` can be from `main_arena`, in bytes: both are data of one object file, with little else.
   private static var reach: UInt64 { 4096 }
 
@@ -36,7 +51,10 @@ struct LiveDiscovery {
   struct Result {
     var arenas: [ArenaCandidate] = []
     var parameters: [(address: UInt64, layout: ParametersLayout)] = []
-    var isUnique: Bool { arenas.count == 1 && parameters.count == 1 }
+    /// The only `mp_`, nil if there is none or more than one.
+    var onlyParameters: (address: UInt64, layout: ParametersLayout)? {
+      parameters.count == 1 ? parameters.first : nil
+    }
   }
 
   /// Looks until exactly one `main_arena` and exactly one `mp_` are found, or for some time.
@@ -44,18 +62,12 @@ struct LiveDiscovery {
     let places = places()
     var result = Result()
     guard !places.isEmpty else { return result }
-    for _ in 0..<Self.tries {
-      result = Result()
-      var arenas: [Arena] = []
-      for place in places {
-        guard let (layout, arena) = arena(at: place) else { continue }
-        result.arenas.append(ArenaCandidate(address: place.address, layout: layout))
-        arenas.append(arena)
-      }
-      if let arena = arenas.first, arenas.count == 1 {
-        result.parameters = parameters(of: arena)
-      }
-      if result.isUnique { break }
+    for _ in 0..<Self.tries where result.arenas.count != 1 {
+      result.arenas = places.compactMap(arena)
+    }
+    guard let arena = result.arenas.first, result.arenas.count == 1 else { return result }
+    for _ in 0..<Self.tries where result.parameters.count != 1 {
+      result.parameters = parameters(near: arena)
     }
     return result
   }
@@ -92,14 +104,14 @@ struct LiveDiscovery {
     [0x20, 0x30].contains(address.bits & 0xfff)
   }
 
-  /// The arena at `place` with its layout, nil if what memory has there is none.
-  private func arena(at place: Place) -> (ArenaLayout, Arena)? {
+  /// The arena at `place`, nil if what memory has there is none.
+  private func arena(at place: Place) -> ArenaCandidate? {
     let address = loaded.address(of: place.address)
     for layout in [ArenaLayout.d, .c, .b, .a] where UInt64(layout.next) == place.distance {
       guard let bytes = bytes(at: address, count: layout.byteCount) else { return nil }
       let arena = Arena(address: address, layout: layout, bytes: bytes)
-      if arena.isPlausible, closesRing(arena), hasPlausibleTop(arena), hasLinkedBins(arena) {
-        return (layout, arena)
+      if arena.isPlausible, hasPlausibleTop(arena), hasLinkedBins(arena), closesRing(arena) {
+        return ArenaCandidate(address: place.address, layout: layout)
       }
     }
     return nil
@@ -111,7 +123,7 @@ struct LiveDiscovery {
     var next = arena.next
     while next != arena.address {
       guard seen.count < HeapWalk.arenaLimit, seen.insert(next.bits).inserted,
-        Self.mayBeThreadArena(next), memory.data(at: next) != nil,
+        Self.mayBeThreadArena(next), memory.mayHoldChunks(next),
         let place = next.advanced(by: UInt64(arena.layout.next)), let word = word(at: place)
       else { return false }
       next = RemoteAddress(word)
@@ -119,61 +131,57 @@ struct LiveDiscovery {
     return true
   }
 
+  /// Whether the top chunk can be one by its address: what it holds changes all the time.
   private func hasPlausibleTop(_ arena: Arena) -> Bool {
     if arena.hasNoMemory { return arena.systemBytes == 0 }
-    guard arena.systemBytes > 0, let size = topSize(arena) else { return false }
-    return size <= arena.systemBytes
-  }
-
-  /// The size of the top chunk, nil if there is no such chunk: the one before it is always in use.
-  private func topSize(_ arena: Arena) -> UInt64? {
-    guard arena.top.bits % 16 == 0, let place = arena.top.advanced(by: 8),
-      let field = word(at: place), field & 0b1111 == 1, field >= 16
-    else { return nil }
-    return field & ~7
+    return arena.systemBytes > 0 && arena.top.bits % 16 == 0 && memory.mayHoldChunks(arena.top)
   }
 
   /// How many bins may look wrong: of those that a thread is changing.
   private static var changingBins: Int { 2 }
-  /// How many bins' chunks are looked at.
-  private static var followedBins: Int { 16 }
+  /// How many bins are expected to be empty; if fewer are, of as many others chunks are looked at.
+  private static var emptyBins: Int { 16 }
 
-  /// Whether the bins are empty, as they show by pointing to themselves, or lead to chunks that lead back.
+  /// Whether the bins are empty, as they show by pointing to themselves, or lead to where chunks can be.
   ///
   /// Without memory all are empty. Before anything was allocated they can be zero, up to 2.26 as long as they
   /// were not used.
   private func hasLinkedBins(_ arena: Arena) -> Bool {
+    let mayBeZero = arena.hasNoMemory || arena.layout == .a || arena.layout == .b
     var wrong = 0
-    var followed = 0
+    var empty = 0
+    var used: [(bin: Int, first: UInt64, last: UInt64)] = []
     for bin in ArenaLayout.binNumbers {
       guard let (first, last) = arena.ends(ofBin: bin) else {
-        let mayBeZero = arena.hasNoMemory || arena.layout == .a || arena.layout == .b
-        if !mayBeZero, arena.isZero(bin: bin) { wrong += 1 }
+        if arena.isZero(bin: bin), !mayBeZero { wrong += 1 } else { empty += 1 }
         continue
       }
-      if arena.hasNoMemory { return false }
-      guard first % 16 == 0, last % 16 == 0, memory.data(at: RemoteAddress(first)) != nil,
-        memory.data(at: RemoteAddress(last)) != nil
-      else {
-        wrong += 1
-        continue
-      }
-      followed += 1
-      if followed > Self.followedBins { continue }
-      let head = arena.pseudoChunk(ofBin: bin).bits
-      if word(at: RemoteAddress(first &+ 24)) != head || word(at: RemoteAddress(last &+ 16)) != head
-      {
+      let places = [RemoteAddress(first), RemoteAddress(last)]
+      if places.allSatisfy({ $0.bits % 16 == 0 && memory.mayHoldChunks($0) }) {
+        used.append((bin, first, last))
+      } else {
         wrong += 1
       }
     }
-    return wrong <= Self.changingBins
+    if arena.hasNoMemory { return used.isEmpty && wrong == 0 }
+    guard wrong <= Self.changingBins else { return false }
+    if empty >= Self.emptyBins { return true }
+    let leadingBack = used.prefix(Self.emptyBins).count { bin, first, last in
+      let head = arena.pseudoChunk(ofBin: bin).bits
+      return word(at: RemoteAddress(first &+ 24)) == head
+        && word(at: RemoteAddress(last &+ 16)) == head
+    }
+    return leadingBack > Self.emptyBins / 2
   }
 
   // MARK: mp_
 
-  /// The places near `arena` that hold what `mp_` can hold.
-  private func parameters(of arena: Arena) -> [(address: UInt64, layout: ParametersLayout)] {
-    let own = arena.address.bits &- loaded.loadBias
+  /// The places near the arena that hold what `mp_` can hold; all is read at once, with the arena.
+  private func parameters(
+    near candidate: ArenaCandidate
+  ) -> [(address: UInt64, layout: ParametersLayout)] {
+    let own = candidate.address
+    let arenaEnd = own &+ UInt64(candidate.layout.byteCount)
     guard
       let segment = loaded.image.segments.first(where: { segment in
         segment.isWritable && segment.virtualAddress <= own
@@ -181,26 +189,37 @@ struct LiveDiscovery {
       })
     else { return [] }
     let start = max(segment.virtualAddress, own - min(own, Self.reach)) & ~7
-    let end = min(
-      segment.virtualAddress &+ segment.fileSize,
-      own &+ UInt64(arena.layout.byteCount) &+ Self.reach)
-    guard end > start, let bytes = bytes(at: loaded.address(of: start), count: Int(end - start))
+    let end = min(segment.virtualAddress &+ segment.fileSize, arenaEnd &+ Self.reach)
+    guard start <= own, arenaEnd <= end,
+      let bytes = bytes(at: loaded.address(of: start), count: Int(end - start))
     else { return [] }
+    let arenaBytes = bytes[Int(own - start)..<Int(arenaEnd - start)]
+    let arena = Arena(
+      address: loaded.address(of: own), layout: candidate.layout, bytes: Array(arenaBytes))
+    let topEnd = arena.hasNoMemory ? nil : endOfTop(arena)
     let copied = CopiedBytes(bytes)
     var found: [(address: UInt64, layout: ParametersLayout)] = []
     for offset in stride(from: 0, to: bytes.count, by: 8) {
       let address = start &+ UInt64(offset)
-      let layout = choices(for: arena.layout).first { layout in
+      let layout = choices(for: candidate.layout).first { layout in
         // Not within the arena.
-        let isApart =
-          address &+ UInt64(layout.byteCount) <= own
-          || address >= own &+ UInt64(arena.layout.byteCount)
-        return isApart && LiveParameters(copied, at: offset, layout).isPlausible
-          && holds(LiveParameters(copied, at: offset, layout), of: arena)
+        guard address &+ UInt64(layout.byteCount) <= own || address >= arenaEnd else {
+          return false
+        }
+        let parameters = LiveParameters(copied, at: offset, layout)
+        return parameters.isPlausible && holds(parameters, of: arena, topEnd)
       }
       if let layout { found.append((address, layout)) }
     }
     return found
+  }
+
+  /// Where the top chunk ends, nil if there is no such chunk: the one before it is always in use.
+  private func endOfTop(_ arena: Arena) -> UInt64? {
+    guard let place = arena.top.advanced(by: 8), let field = word(at: place),
+      field & 0b1111 == 1, field >= 16
+    else { return nil }
+    return arena.top.bits &+ (field & ~7)
   }
 
   /// The shapes that there are with an arena layout.
@@ -222,19 +241,20 @@ struct LiveDiscovery {
   ///
   /// An arena with the program break ends its top chunk `system_mem` bytes behind it, to the byte. Without
   /// memory, only values that nobody changed tell `mp_` from other words.
-  private func holds(_ parameters: LiveParameters, of arena: Arena) -> Bool {
+  private func holds(
+    _ parameters: LiveParameters, of arena: Arena, _ topEnd: UInt64?
+  ) -> Bool {
     let base = parameters.sbrkBase
     if arena.hasNoMemory {
       return base == 0 && (parameters.isInitial || parameters.hasInitialCache)
     }
     let first = RemoteAddress(base).alignedUp(to: 16)
-    guard base != 0, let mapping = memory.data(at: first), let top = topSize(arena),
-      let field = first.advanced(by: 8).flatMap(word)
-    else { return false }
+    guard base != 0, let mapping = memory.data(at: first) else { return false }
     if arena.isContiguous {
       let end = base &+ arena.systemBytes
-      return end == arena.top.bits &+ top || end == mapping.range.upperBound.bits
+      return end == topEnd || end == mapping.range.upperBound.bits
     }
+    guard let field = first.advanced(by: 8).flatMap(word) else { return false }
     let size = field & ~7
     return field & 0b1011 == 1 && size >= 32 && size % 16 == 0
       && size <= mapping.range.upperBound.bits &- first.bits
@@ -246,9 +266,8 @@ struct LiveDiscovery {
     bytes(at: address, count: 8).flatMap { CopiedBytes($0).word(at: 0) }
   }
 
-  /// What cannot be read tells nothing here; why that is shows when the heap is read.
   private func bytes(at address: RemoteAddress, count: Int) -> [UInt8]? {
-    (try? memory.reader.bytes(at: address, count: count)) ?? nil
+    memory.bytes(at: address, count: count)
   }
 }
 

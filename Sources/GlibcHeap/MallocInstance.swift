@@ -111,8 +111,7 @@ package struct MallocInstance: Sendable {
     }
     let found =
       isLive
-      ? seen.flatMap { $0.isUnique ? $0.parameters.first : nil }
-      : initialParameters(in: loaded.image, near: arena.address)
+      ? seen?.onlyParameters : initialParameters(in: loaded.image, near: arena.address)
     guard let (parameters, layout) = found else {
       var misfit = LayoutMisfit(loaded)
       misfit.arenas = [arena.trace]

@@ -16,7 +16,7 @@ extension FileSubstitute {
 
 extension Failure {
   /// The file of the target's library at `path` is gone, and `failure` is why its memory alone does not
-  /// show its malloc.
+  /// show its malloc: with threads inside malloc it may the next time.
   init(lostFile path: String, _ substitute: FileSubstitute, _ failure: Failure) {
     self.init(
       code: .notPermitted,
@@ -24,7 +24,7 @@ extension Failure {
         + (substitute.isDeleted ? "was deleted and cannot be opened: " : "cannot be opened: ")
         + substitute.reason,
       circumstances: ["in the process's memory alone: \(failure.fact)"],
-      hints: Self.lostFileHints, isTransient: failure.isTransient)
+      hints: Self.lostFileHints, isTransient: true)
   }
 
   /// What opens a file that no path leads to any more.
