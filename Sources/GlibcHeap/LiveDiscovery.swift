@@ -104,17 +104,27 @@ struct LiveDiscovery {
     [0x20, 0x30].contains(address.bits & 0xfff)
   }
 
-  /// The arena at `place`, nil if what memory has there is none.
+  /// The arena at `place`, nil if what memory has there is none, or one of two layouts that cannot be told
+  /// apart.
   private func arena(at place: Place) -> ArenaCandidate? {
     let address = loaded.address(of: place.address)
     for layout in [ArenaLayout.d, .c, .b, .a] where UInt64(layout.next) == place.distance {
       guard let bytes = bytes(at: address, count: layout.byteCount) else { return nil }
       let arena = Arena(address: address, layout: layout, bytes: bytes)
+      // With the break, it shows in the parameters which word is `system_mem`.
+      if layout == .a, !arena.isContiguous, mayCountThreads(arena) { return nil }
       if arena.isPlausible, hasPlausibleTop(arena), hasLinkedBins(arena), closesRing(arena) {
         return ArenaCandidate(address: place.address, layout: layout)
       }
     }
     return nil
+  }
+
+  /// Whether an arena that seems not to count its threads may do so, and have very many.
+  private func mayCountThreads(_ arena: Arena) -> Bool {
+    guard let bytes = bytes(at: arena.address, count: ArenaLayout.b.byteCount) else { return true }
+    let other = Arena(address: arena.address, layout: .b, bytes: bytes)
+    return other.systemBytes > 0 && other.systemBytes <= other.maxSystemBytes
   }
 
   /// Whether the arenas that follow lead back to it.
@@ -226,14 +236,18 @@ struct LiveDiscovery {
   ///
   /// libc, which holds a banner, has had tcache since the layouts that have its fields. Of its own files only
   /// libc_malloc_debug, since 2.34, has malloc and no banner; its malloc has no tcache, and what follows its
-  /// parameters can be anything.
+  /// parameters can be anything. Tcache came with 2.26, and to no earlier version's branch.
   private func choices(for layout: ArenaLayout) -> [ParametersLayout] {
     let isLibc = loaded.image.glibcBanner != nil
     switch layout {
     case .d: return isLibc ? [.v243] : [.v243Debug]
     case .c: return isLibc ? [.v235, .v226] : [.v235Debug, .v224]
-    case .b: return [.v226, .v224, .v217]
-    default: return [.v224, .v217]
+    default:
+      let minor = loaded.image.glibcBanner?.split(separator: ".").dropFirst().first.flatMap {
+        Int($0)
+      }
+      guard let minor else { return [] }
+      return minor >= 26 ? [.v226] : [.v224, .v217]
     }
   }
 
@@ -282,91 +296,12 @@ extension Arena {
   }
 
   /// Where threads are not counted, the word that counts them in a layout that is else the same is
-  /// `system_mem`, which is larger than any count.
+  /// `system_mem`: at least a page, which is more than there are threads.
   private var hasPlausibleThreads: Bool {
-    guard let attachedThreads else { return systemBytes >= 1 << 16 || hasNoMemory }
+    guard let attachedThreads else {
+      return hasNoMemory || systemBytes >= 4096
+    }
     if attachedThreads == 0 { return !hasNoMemory }
-    return (0..<1 << 16).contains(attachedThreads)
-  }
-}
-
-/// A place that may hold `mp_`.
-private struct LiveParameters {
-  private let bytes: CopiedBytes
-  private let offset: Int
-  private let layout: ParametersLayout
-
-  init(_ bytes: CopiedBytes, at offset: Int, _ layout: ParametersLayout) {
-    self.bytes = bytes
-    self.offset = offset
-    self.layout = layout
-  }
-
-  private func word(_ place: Int) -> UInt64? { bytes.word(at: offset + place) }
-  private func number(_ place: Int) -> UInt64? {
-    bytes.halfWord(at: offset + place).map { UInt64($0) }
-  }
-
-  var sbrkBase: UInt64 { word(layout.sbrkBase) ?? 0 }
-
-  /// Whether its thresholds, and what the shape is told by, are those of a program that has just begun.
-  var isInitial: Bool {
-    for (index, word) in ParametersLayout.initialWords.enumerated()
-    where self.word(8 * index) != word {
-      return false
-    }
-    guard
-      number(layout.mmapCountMaximum) == UInt64(ParametersLayout.initialMmapCountMaximum)
-    else { return false }
-    return layout.tcacheBins.map { word($0) == ParametersLayout.initialTcacheBins } ?? true
-  }
-
-  /// Whether the fields of tcache are those of a program that was not told otherwise: `tcache_bins`,
-  /// `tcache_max_bytes` and `tcache_count` up to 2.42, and of 2.43.
-  var hasInitialCache: Bool {
-    guard let bins = layout.tcacheBins, let fill = layout.tcacheCount else { return false }
-    let words = [word(bins), word(bins + 8), word(fill)]
-    return words == [ParametersLayout.initialTcacheBins, 1032, 7]
-      || words == [ParametersLayout.initialTcacheBins, 1041, 16]
-  }
-
-  /// Whether its fields can be those of `mp_`, each for itself and beside each other.
-  ///
-  /// The thresholds can be anything: the program sets them, and so does glibc.
-  var isPlausible: Bool { hasPlausibleArenas && hasPlausibleMmaps && hasPlausibleExtensions }
-
-  private var hasPlausibleArenas: Bool {
-    guard let test = word(24), let maximum = word(32) else { return false }
-    return test < 1 << 32 && maximum < 1 << 32
-  }
-
-  /// `n_mmaps`, `n_mmaps_max`, `max_n_mmaps`, `no_dyn_threshold`, `mmapped_mem`, `max_mmapped_mem`: each
-  /// mmapped chunk has at least a page.
-  private var hasPlausibleMmaps: Bool {
-    guard let count = number(layout.mmapCount), let limit = number(layout.mmapCount + 4),
-      let most = number(layout.mmapCount + 8), let isFixed = number(layout.mmapCount + 12),
-      let bytes = word(layout.mmappedMemory), let mostBytes = word(layout.mmappedMemory + 8)
-    else { return false }
-    return count <= most && most < 1 << 31 && limit < 1 << 31 && isFixed <= 1
-      && bytes <= mostBytes && mostBytes < 1 << 56 && bytes >= count * 4096
-      && mostBytes >= most * 4096 && (most == 0) == (mostBytes == 0)
-  }
-
-  /// `thp_mode`, `thp_pagesize`, `hp_pagesize`, and the fields of tcache; what is padding is zero.
-  private var hasPlausibleExtensions: Bool {
-    if let huge = layout.hugePageSize {
-      for place in [huge - 8, huge] {
-        guard let size = word(place), size == 0 || size >= 4096 && size.nonzeroBitCount == 1
-        else { return false }
-      }
-      guard number(layout.mmapCount + 16) == 0 else { return false }
-      // There is a mode if arena_max does not lie right before the sizes.
-      if huge - 8 > 40 { guard let mode = word(40), mode < 8 else { return false } }
-    }
-    guard let bins = layout.tcacheBins, let fill = layout.tcacheCount else { return true }
-    guard let count = word(bins), let bytes = word(bins + 8), let limit = word(fill) else {
-      return false
-    }
-    return (1...76).contains(count) && bytes < 1 << 40 && limit < 1 << 16
+    return (0..<(layout == .b ? 4096 : 1 << 22)).contains(attachedThreads)
   }
 }

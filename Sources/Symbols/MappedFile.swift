@@ -36,10 +36,19 @@ struct MappedFile {
   private let mappings: [MemoryMapping]
   private let read: (RemoteAddress, Int) -> [UInt8]?
 
-  /// The file of `module`; `read` reads the process's memory.
-  init(_ module: LoadedModule, read: @escaping (RemoteAddress, Int) -> [UInt8]?) {
+  /// The file of `module`, one of `modules`; `read` reads the process's memory.
+  ///
+  /// Where constants and data are mapped from the same page of a file, the latter look like the beginning of
+  /// another copy of it; but that begins with the file's first page.
+  init(
+    _ module: LoadedModule, among modules: [LoadedModule] = [],
+    read: @escaping (RemoteAddress, Int) -> [UInt8]?
+  ) {
     path = module.name
-    mappings = module.mappings.filter(\.isReadable)
+    let rest = modules.filter {
+      $0.file == module.file && $0.base.range.lowerBound > module.base.range.lowerBound
+    }.prefix { $0.base.fileOffset != 0 }
+    mappings = (module.mappings + rest.flatMap(\.mappings)).filter(\.isReadable)
     self.read = read
   }
 

@@ -74,7 +74,8 @@ extension TargetObjects {
   ) throws(SymbolError) -> ELFFile {
     var inMemory: ELFFile
     do throws(SymbolError) {
-      inMemory = try ELFFile(MappedFile(module, read: memory.reader()), of: module)
+      inMemory = try ELFFile(
+        MappedFile(module, among: modules, read: memory.reader()), of: module)
     } catch {
       // Reading it is the last way of several: what bars that is no better to know.
       if case .cannotRead = error {
