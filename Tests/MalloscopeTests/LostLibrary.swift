@@ -33,6 +33,19 @@ struct LostLibrary {
 
   /// Starts the scenario of `row` under a copy of `glibc`.
   init(_ row: MatrixRow, under glibc: DebianGlibc) throws {
+    // The last two arguments are the program and its scenario.
+    let launch = try glibc.launch(scenario: row.scenario)
+    try self.init(
+      launch.arguments[launch.arguments.count - 2], [row.scenario], under: glibc,
+      preloading: row.isChecked && glibc.minor >= 34 ? "libc_malloc_debug.so.0" : nil,
+      tunables: row.tunables, environment: row.environment)
+  }
+
+  /// Starts a program under a copy of `glibc`.
+  init(
+    _ program: String, _ arguments: [String] = [], under glibc: DebianGlibc,
+    preloading library: String? = nil, tunables: [String] = [], environment: [String: String] = [:]
+  ) throws {
     directory = try TemporaryDirectory()
     chmod(directory.path, 0o755)
     mkdir(directory.file("lib"), 0o755)
@@ -41,27 +54,23 @@ struct LostLibrary {
         try contents(ofFile: "\(glibc.libraries)/\(name)"), to: directory.file("lib/\(name)"))
     }
     path = directory.file("lib/libc.so.6")
-    let loader = directory.file("ld-copy.so")
-    try writeExecutable(try contents(ofFile: glibc.loader), to: loader)
-    // The last two arguments are the program and its scenario.
-    let launch = try glibc.launch(scenario: row.scenario)
-    let scenario = directory.file("scenario")
-    try writeExecutable(
-      try contents(ofFile: launch.arguments[launch.arguments.count - 2]), to: scenario)
+    let copies = ["ld-copy.so": glibc.loader, "program": program]
+    for (name, source) in copies {
+      try writeExecutable(try contents(ofFile: source), to: directory.file(name))
+    }
     tool = directory.file("malloscope")
     try writeExecutable(try contents(ofFile: BuildProduct.malloscope.path()), to: tool)
-    var arguments = ["--library-path", directory.file("lib")]
-    if row.isChecked, glibc.minor >= 34 {
-      arguments += ["--preload", directory.file("lib/libc_malloc_debug.so.0")]
+    let lib = directory.file("lib")
+    let preload = library.map { ["--preload", "\(lib)/\($0)"] } ?? []
+    var launch = try Self.launch(
+      directory.file("ld-copy.so"),
+      ["--library-path", lib] + preload + [directory.file("program")] + arguments)
+    launch.environment = environment
+    if !tunables.isEmpty {
+      launch.environment["GLIBC_TUNABLES"] =
+        tunables.map { "glibc." + $0 }.joined(separator: ":")
     }
-    arguments += [scenario, row.scenario]
-    var changed = try Self.launch(loader, arguments)
-    changed.environment = row.environment
-    if !row.tunables.isEmpty {
-      changed.environment["GLIBC_TUNABLES"] =
-        row.tunables.map { "glibc." + $0 }.joined(separator: ":")
-    }
-    program = try TargetProgram(changed)
+    self.program = try TargetProgram(launch)
   }
 
   /// Has it happen to the libraries.

@@ -32,6 +32,35 @@ struct LostLibraryTests {
     try compare(row, glibc, isCopy ? .copied : .replaced(by: other))
   }
 
+  @Test("a malloc that memory does not show for certain is refused, and what helps is said")
+  func refused() throws {
+    let glibc = DebianGlibc.v243
+    try need(glibc)
+    // Never used, but told of tunables, as malloc is from 2.42 on before the program begins, so that nothing is there to agree with parameters that are not the initial ones.
+    let lost = try LostLibrary(
+      try glibc.program("Unallocating.c"), under: glibc,
+      tunables: ["malloc.tcache_count=5", "malloc.top_pad=4096"])
+    try lost.program.waitReady()
+    try lost.meet(.deleted)
+    let run = try lost.run(["\(lost.program.pid)"])
+    #expect(run.ending == .exit(77))
+    let lines = run.error.split(separator: "\n")
+    let fact =
+      "malloscope: the file of the target's libc, \(lost.path), was deleted and cannot be opened: "
+    #expect(lines.first?.hasPrefix(fact + "/proc/\(lost.program.pid)/map_files/") == true)
+    #expect(
+      lines.dropFirst().first?.hasPrefix(
+        "  in the process's memory alone: cannot read the malloc of \(lost.path) (glibc 2.43, ")
+        == true)
+    let hints = lines.filter { $0.hasPrefix("  hint: ") }
+    #expect(hints.count == 3)
+    #expect(hints.first?.contains("--cap-add CHECKPOINT_RESTORE") == true)
+    #expect(hints.dropFirst().first?.contains("as root on the node") == true)
+    let doctor = try lost.run(["doctor", "\(lost.program.pid)"])
+    #expect(doctor.ending == .exit(77))
+    #expect(try lost.program.close() == .exit(0))
+  }
+
   private func compare(_ row: MatrixRow, _ glibc: DebianGlibc, _ fate: LostFate) throws {
     try need(glibc)
     guard row.versions.contains(glibc.minor) else { return }

@@ -192,6 +192,15 @@ struct ContainerTests {
     #expect(!deleted.isEmpty)
     let maps = String(decoding: try contents(ofFile: "/proc/\(pid)/maps"), as: UTF8.self)
     #expect(maps.contains("/\(root == .bullseye ? "libc-2.31.so" : "libc.so.6") (deleted)"))
+    // As root who may do no more than trace.
+    let limited = try HeapComparison(pid, oracle, .init(threadVectors: 4)) { arguments in
+      try ToolRun(
+        executable: try installedProgram("setpriv"),
+        ["--bounding-set=-all,+sys_ptrace", "--inh-caps=-all", BuildProduct.malloscope.path()]
+          + arguments)
+    }
+    #expect(limited.differences.prefix(5) == [])
+    #expect(limited.document.target.evidence.contains { $0.what == "file" })
     // Where only tracing is permitted, the kernel does not open deleted files; memory is read.
     for place in [ToolPlace.host, .privileged, .tracingOnly] {
       let comparison = try HeapComparison(place.number(of: pid), oracle, .init(threadVectors: 4)) {
