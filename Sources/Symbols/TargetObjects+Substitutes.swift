@@ -77,11 +77,10 @@ extension TargetObjects {
       inMemory = try ELFFile(
         MappedFile(module, among: modules, read: memory.reader()), of: module)
     } catch {
-      // Reading it is the last way of several: what bars that is no better to know.
-      if case .cannotRead = error {
-        throw .noWayToFile(name: module.name, attempts: attempts)
-      }
-      throw error
+      // That it is no ELF file is worth knowing. Else this is the last way of several: what bars it is no
+      // better to know.
+      if case .notELF = error { throw error }
+      throw .noWayToFile(name: module.name, attempts: attempts)
     }
     let buildID = inMemory.buildID
     var attempts = attempts
