@@ -39,6 +39,12 @@ struct Arena {
     layout.attachedThreads.map { Int(truncatingIfNeeded: word($0)) }
   }
 
+  /// Whether its mutex and its flags have values that they can have.
+  var hasPlausibleHeader: Bool {
+    (bytes.halfWord(at: ArenaLayout.mutex) ?? .max) <= 2
+      && (bytes.halfWord(at: ArenaLayout.flags) ?? .max) < 8
+  }
+
   /// Whether it has never obtained memory: `top` is null or still the unsorted bin's pseudo-chunk.
   var hasNoMemory: Bool { top.bits == 0 || top == pseudoChunk(ofBin: 1) }
 
@@ -52,6 +58,11 @@ struct Arena {
   func pseudoChunk(ofBin number: Int) -> RemoteAddress {
     RemoteAddress(
       address.bits &+ UInt64(layout.binWords(number)) &- ArenaLayout.pseudoChunkDistance)
+  }
+
+  /// Whether bin `number` was never made a list.
+  func isZero(bin number: Int) -> Bool {
+    word(layout.binWords(number)) == 0
   }
 
   /// The first and the last chunk of bin `number`, or nil if it is empty.

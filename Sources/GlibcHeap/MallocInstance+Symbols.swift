@@ -79,7 +79,7 @@ extension MallocInstance {
     compareAddresses(with: symbols, &result)
     for (structure, words) in [
       (MallocSymbols.Structure.arena, arenaWords),
-      (.parameters, Self.words(of: parametersLayout)),
+      (.parameters, words(of: parametersLayout)),
     ] {
       result.add(
         structure, used[structure], words, file: path, symbols: symbols, at: mainArena,
@@ -99,8 +99,10 @@ extension MallocInstance {
   private var arenaWords: Words {
     (
       "arena layout", arenaLayout.name,
-      "its \(arenaLayout.next) bytes from main_arena to its pointer to itself"
-        + (arenaLayout == .a || arenaLayout == .b ? ", and attached_threads behind it" : "")
+      isFromMemory
+        ? "the \(arenaLayout.next) bytes from main_arena to the pointer to the next arena, and its bins"
+        : "its \(arenaLayout.next) bytes from main_arena to its pointer to itself"
+          + (arenaLayout == .a || arenaLayout == .b ? ", and attached_threads behind it" : "")
     )
   }
 
@@ -112,10 +114,11 @@ extension MallocInstance {
     return .v217
   }
 
-  private static func words(of layout: ParametersLayout) -> Words {
+  private func words(of layout: ParametersLayout) -> Words {
     (
       "mp_ layout", layout.name,
-      "its initial contents: n_mmaps_max at \(layout.mmapCountMaximum), "
+      (isFromMemory ? "what it can hold" : "its initial contents")
+        + ": n_mmaps_max at \(layout.mmapCountMaximum), "
         + (layout.tcacheBins.map { "tcache_bins at \($0)" } ?? "no tcache_bins")
     )
   }
@@ -124,8 +127,16 @@ extension MallocInstance {
     with symbols: MallocSymbols?, _ result: inout LayoutComparison
   ) {
     let places = [
-      ("main_arena", mainArena, "its pointer to itself in the library's file"),
-      ("mp_", parameters, "its initial contents in the library's file"),
+      (
+        "main_arena", mainArena,
+        isFromMemory
+          ? "its ring and its bins in memory" : "its pointer to itself in the library's file"
+      ),
+      (
+        "mp_", parameters,
+        isFromMemory
+          ? "agreeing with main_arena in memory" : "its initial contents in the library's file"
+      ),
     ]
     for (name, address, reason) in places {
       var evidence = LayoutEvidence(

@@ -31,6 +31,8 @@ package struct MallocInstance: Sendable {
   /// The file with symbols that decided where `main_arena` and `mp_` are and how they are laid out,
   /// nil if the library itself did.
   package var decidingSymbols: String?
+  /// Whether they were told by what memory holds, since the library's file is gone.
+  package var isFromMemory = false
 
   /// The exports from which `code` is told: malloc's code is one object file, of which these are the
   /// ends but for static functions before the first and the length of the last.
@@ -61,16 +63,20 @@ package struct MallocInstance: Sendable {
   /// that was tried. Where there is none, or more than one, symbols with the layouts of structures
   /// decide, if `symbols` has any for the image.
   ///
+  /// Of an image that was read from memory the initial contents are not known: in `memory`, `main_arena` is
+  /// told by its ring and its bins, and `mp_` by agreeing with it.
+  ///
   /// - Throws: `HeapError.noArena` if no image has one, and the other cases if none can be told exactly.
   package static func find(
-    in images: [LoadedImage], symbols: (LoadedImage) -> MallocSymbols? = { _ in nil }
+    in images: [LoadedImage], memory: LiveMemory? = nil,
+    symbols: (LoadedImage) -> MallocSymbols? = { _ in nil }
   ) throws(HeapError) -> [MallocInstance] {
     var found: [MallocInstance] = []
     var failure: HeapError?
     var traces: [(image: LoadedImage, misfit: LayoutMisfit)] = []
     for loaded in images {
       do throws(HeapError) {
-        if let instance = try instance(in: loaded, symbols) {
+        if let instance = try instance(in: loaded, memory, symbols) {
           // Its file may seem to be there more than once.
           if !found.contains(where: { $0.mainArena == instance.mainArena }) {
             found.append(instance)
@@ -89,9 +95,11 @@ package struct MallocInstance: Sendable {
   }
 
   private static func instance(
-    in loaded: LoadedImage, _ symbols: (LoadedImage) -> MallocSymbols?
+    in loaded: LoadedImage, _ memory: LiveMemory?, _ symbols: (LoadedImage) -> MallocSymbols?
   ) throws(HeapError) -> MallocInstance? {
-    let candidates = ArenaCandidate.all(in: loaded.image)
+    let isLive = loaded.image.isFromMemory
+    let seen = isLive ? memory.map { LiveDiscovery(loaded: loaded, memory: $0).look() } : nil
+    let candidates = isLive ? seen?.arenas ?? [] : ArenaCandidate.all(in: loaded.image)
     guard let arena = candidates.first else { return nil }
     guard candidates.count == 1 else {
       var misfit = LayoutMisfit(loaded)
@@ -101,7 +109,10 @@ package struct MallocInstance: Sendable {
       }
       throw .ambiguousArena(misfit)
     }
-    guard let (parameters, layout) = initialParameters(in: loaded.image, near: arena.address) else {
+    let found =
+      isLive
+      ? seen?.onlyParameters : initialParameters(in: loaded.image, near: arena.address)
+    guard let (parameters, layout) = found else {
       var misfit = LayoutMisfit(loaded)
       misfit.arenas = [arena.trace]
       misfit.parameters = parametersTraces(in: loaded.image)
@@ -129,6 +140,7 @@ package struct MallocInstance: Sendable {
     heapInfoLayout = HeapInfoLayout(byteCount: layout.hugePageSize == nil ? 32 : 48)
     threadBlock = Self.threadBlock(of: loaded)
     code = Self.code(of: loaded)
+    isFromMemory = loaded.image.isFromMemory
     loadBias = loaded.loadBias
   }
 

@@ -64,7 +64,8 @@ package struct ELFImage: Sendable {
     }
   }
 
-  /// Bytes of a writable segment as the file provides them.
+  /// Bytes of a writable segment as the file provides them, or as they were when they were read from
+  /// memory.
   package struct InitialBytes: Sendable {
     /// The ELF virtual address of the first byte.
     package var virtualAddress: UInt64
@@ -143,13 +144,18 @@ package struct ELFImage: Sendable {
   package var glibcBanner: String?
   /// The ELF virtual addresses of the functions and objects that it exports and that were asked for.
   package var exports: [String: UInt64]
+  /// Whether it was read from the memory of the process that has loaded it, since the file is gone.
+  ///
+  /// Then the bytes of writable segments are those of the moment, and so are the targets of relative
+  /// relocations from DT_RELR, which may lie anywhere.
+  package var isFromMemory: Bool
 
   /// Makes an image.
   package init(
     machine: Machine, isPositionDependent: Bool, isDynamic: Bool, segments: [Segment],
     initialBytes: [InitialBytes], relativeRelocations: [RelativeRelocation],
     threadPointerSlots: [ThreadPointerSlot], tls: TLSSegment?, buildID: [UInt8],
-    glibcBanner: String?, exports: [String: UInt64]
+    glibcBanner: String?, exports: [String: UInt64], isFromMemory: Bool = false
   ) {
     self.machine = machine
     self.isPositionDependent = isPositionDependent
@@ -162,5 +168,6 @@ package struct ELFImage: Sendable {
     self.buildID = buildID
     self.glibcBanner = glibcBanner
     self.exports = exports
+    self.isFromMemory = isFromMemory
   }
 }

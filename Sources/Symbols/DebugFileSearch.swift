@@ -62,7 +62,8 @@ package struct DebugFileSearch: Sendable {
     // A library that was not stripped needs no other file.
     if let module {
       do throws(SymbolError) {
-        let opened = try objects.files.open(module.base)
+        // What memory has of it has no symbol table.
+        guard let opened = try objects.openFile(of: module) else { return lookup }
         let file = try DebugFile(opened.descriptor, path: loaded.path)
         _ = try take(file, ways, wantsTypes: wantsTypes, &lookup)
       } catch {
@@ -83,7 +84,7 @@ package struct DebugFileSearch: Sendable {
   /// What a debug file of the library may be called: as the library itself says, and like it.
   private func names(of loaded: LoadedImage, _ module: LoadedModule?) -> [String] {
     var names: [String] = []
-    if let module, let opened = try? objects.files.open(module.base),
+    if let module, let opened = try? objects.openFile(of: module),
       let file = try? DebugFile(opened.descriptor, path: loaded.path), let link = file.link
     {
       names.append(link)

@@ -9,6 +9,8 @@ extension ELFFile {
 
   /// Reads what decides where the file's malloc keeps its state.
   ///
+  /// Of a file in memory, the bytes of writable segments are those of the moment.
+  ///
   /// - Parameters:
   ///   - names: the functions and objects whose addresses are wanted, if the file exports them.
   ///   - wantsBanner: whether to search the loaded bytes for glibc's banner.
@@ -29,11 +31,15 @@ extension ELFFile {
         .map { ELFImage.TLSSegment(memorySize: $0.memorySize, alignment: max(1, $0.alignment)) },
       buildID: buildID,
       glibcBanner: wantsBanner ? glibcBanner() : nil,
-      exports: try definitions(of: names))
+      exports: try definitions(of: names),
+      isFromMemory: loadedPlace != nil)
   }
 
   /// Its loaded segments, ascending.
-  var segments: [ELFImage.Segment] {
+  var segments: [ELFImage.Segment] { Self.segments(loads) }
+
+  /// What these program headers, ascending, load.
+  static func segments(_ loads: [ProgramHeader]) -> [ELFImage.Segment] {
     loads.map { segment in
       ELFImage.Segment(
         virtualAddress: segment.virtualAddress, fileSize: segment.file.byteCount,

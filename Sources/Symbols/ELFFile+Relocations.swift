@@ -15,6 +15,8 @@ extension ELFFile {
 
   /// The relative relocations and thread-pointer slots; compact ones take their targets from
   /// `initialBytes`.
+  ///
+  /// In memory these lead where the words lead at the moment, which the program can have changed.
   func relocations(
     over initialBytes: [ELFImage.InitialBytes]
   ) throws(SymbolError) -> Relocations {
@@ -98,7 +100,9 @@ extension ELFFile {
         guard left > 0 else { throw .malformed(path: path, part: .relocations, value: place) }
         left -= 1
         if let target = words.word(at: place) {
-          found.relative.append(ELFImage.RelativeRelocation(place: place, target: target))
+          found.relative.append(
+            ELFImage.RelativeRelocation(
+              place: place, target: loadedPlace?.fileAddress(target) ?? target))
         }
         first = place &+ 8
         places = (places >> skipped) >> 1

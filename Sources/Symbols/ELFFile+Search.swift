@@ -49,7 +49,7 @@ extension ELFFile {
     while start < range.byteCount {
       var window = [UInt8](
         repeating: 0, count: Int(min(UInt64(Self.windowSize), range.byteCount - start)))
-      let filled = handle.descriptor.read(at: range.offset &+ start, into: &window)
+      let filled = handle.read(at: range.offset &+ start, into: &window)
       window.removeLast(window.count - filled)
       var place = 0
       while let match = Self.firstIndex(of: text, in: window, from: place) {

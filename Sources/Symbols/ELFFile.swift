@@ -16,6 +16,10 @@ package struct ELFFile: ~Copyable {
   package let isPositionDependent: Bool
   let programHeaders: [ProgramHeader]
   let dynamic: DynamicSection?
+  /// Where it lies in memory, nil if a file is read.
+  let loadedPlace: LoadedPlace?
+  /// What was opened instead of the file that is mapped, nil if that was.
+  package internal(set) var substitute: FileSubstitute?
 
   /// A program header.
   struct ProgramHeader: Hashable {
@@ -43,22 +47,62 @@ package struct ELFFile: ~Copyable {
     var values: [Int64: UInt64]
 
     subscript(_ tag: Int32) -> UInt64? { values[Int64(tag)] }
+
+    /// The tags of tables whose addresses are used here.
+    private static let addresses = [
+      DT_RELA, DT_JMPREL, DT_RELR, DT_SYMTAB, DT_STRTAB, DT_GNU_HASH, DT_HASH,
+    ]
+
+    /// As in the file, from what glibc's loader has made of it: addresses in the process.
+    mutating func undoRelocation(_ place: LoadedPlace) {
+      for tag in Self.addresses {
+        if let value = self[tag] { values[Int64(tag)] = place.fileAddress(value) }
+      }
+    }
   }
 
   /// Opens the ELF file behind `descriptor`; `path` is for messages.
   ///
   /// - Throws: `SymbolError.notELF`, `.unsupported`, `.malformed` or `.cannotRead`.
   package init(_ descriptor: consuming OwnedDescriptor, path: String) throws(SymbolError) {
-    let handle = try ElfHandle.open(descriptor, path: path)
+    try self.init(try ElfHandle.open(descriptor, path: path), loadedAs: nil)
+  }
+
+  /// Reads the ELF file of `module` in memory, where `mapped` has its bytes.
+  ///
+  /// - Throws: the same, and `SymbolError.noLoadBias`.
+  init(_ mapped: MappedFile, of module: LoadedModule) throws(SymbolError) {
+    try self.init(try ElfHandle.open(mapped), loadedAs: module)
+  }
+
+  private init(
+    _ handle: consuming ElfHandle, loadedAs module: LoadedModule?
+  ) throws(SymbolError) {
+    let path = handle.path
     let header = try handle.header()
     let machine = try Self.machine(of: header, path: path)
+    let isPositionDependent = Int32(header.e_type) == ET_EXEC
     let programHeaders = try handle.programHeaders().map(ProgramHeader.init)
     for segment in programHeaders where segment.type == UInt32(PT_LOAD) {
       try Self.check(segment, path: path, fileSize: handle.fileSize)
     }
-    self.dynamic = try Self.dynamicSection(handle, programHeaders)
+    var dynamic = try Self.dynamicSection(handle, programHeaders)
+    var place: LoadedPlace?
+    if let module {
+      let segments = Self.segments(Self.loads(programHeaders))
+      guard let bias = isPositionDependent ? 0 : module.loadBias(of: segments) else {
+        throw .noLoadBias(path: path)
+      }
+      let found = LoadedPlace(
+        bias: bias, end: segments.last.map { $0.virtualAddress &+ $0.memorySize } ?? 0)
+      dynamic?.undoRelocation(found)
+      place = found
+    }
+    self.dynamic = dynamic
+    self.loadedPlace = place
+    self.substitute = nil
     self.machine = machine
-    self.isPositionDependent = Int32(header.e_type) == ET_EXEC
+    self.isPositionDependent = isPositionDependent
     self.programHeaders = programHeaders
     self.handle = handle
   }
@@ -67,8 +111,10 @@ package struct ELFFile: ~Copyable {
   package var path: String { handle.path }
 
   /// The segments that are loaded, ascending.
-  var loads: [ProgramHeader] {
-    programHeaders.filter { $0.type == UInt32(PT_LOAD) }
+  var loads: [ProgramHeader] { Self.loads(programHeaders) }
+
+  private static func loads(_ headers: [ProgramHeader]) -> [ProgramHeader] {
+    headers.filter { $0.type == UInt32(PT_LOAD) }
       .sorted { $0.virtualAddress < $1.virtualAddress }
   }
 

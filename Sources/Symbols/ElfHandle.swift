@@ -6,8 +6,8 @@ import LinuxTarget
 
 /// An ELF file opened with libelf.
 ///
-/// The file is read, not mapped: one that is truncated meanwhile gives an error, not SIGBUS. A
-/// handle belongs to one thread.
+/// The file is read, not mapped: one that is truncated meanwhile gives an error, not SIGBUS. Of a file in
+/// a process's memory libelf has its headers alone. A handle belongs to one thread.
 @safe struct ElfHandle: ~Copyable {
   /// The largest piece that is read at once: a bound for sizes that the file states, as a sparse
   /// file can state terabytes.
@@ -15,16 +15,20 @@ import LinuxTarget
   /// The most program headers that are read; linkers make about 15.
   static let programHeaderLimit = 256
 
+  /// Where bytes come from.
+  private enum Source: ~Copyable {
+    case file(OwnedDescriptor)
+    case memory(MappedFile, HeaderBytes)
+  }
+
   let elf: OpaquePointer
-  let descriptor: OwnedDescriptor
+  private let source: Source
   let path: String
   let fileSize: UInt64
 
-  private init(
-    elf: OpaquePointer, descriptor: consuming OwnedDescriptor, path: String, size: UInt64
-  ) {
+  private init(elf: OpaquePointer, source: consuming Source, path: String, size: UInt64) {
     unsafe self.elf = elf
-    self.descriptor = descriptor
+    self.source = source
     self.path = path
     self.fileSize = size
   }
@@ -50,8 +54,21 @@ import LinuxTarget
     guard let elf = unsafe elf_begin(descriptor.number, ELF_C_READ, nil) else {
       throw .notELF(path: path)
     }
-    let handle = unsafe ElfHandle(elf: elf, descriptor: descriptor, path: path, size: size)
+    let handle = unsafe ElfHandle(elf: elf, source: .file(descriptor), path: path, size: size)
     guard unsafe elf_kind(handle.elf) == ELF_K_ELF else { throw .notELF(path: path) }
+    return handle
+  }
+
+  /// Opens the ELF file that `mapped` is.
+  static func open(_ mapped: MappedFile) throws(SymbolError) -> ElfHandle {
+    let headers = try HeaderBytes.read(from: mapped)
+    _ = elf_version(UInt32(EV_CURRENT))
+    guard let elf = unsafe elf_memory(headers.start, headers.count) else {
+      throw .notELF(path: mapped.path)
+    }
+    let handle = unsafe ElfHandle(
+      elf: elf, source: .memory(mapped, headers), path: mapped.path, size: mapped.byteCount)
+    guard unsafe elf_kind(handle.elf) == ELF_K_ELF else { throw .notELF(path: mapped.path) }
     return handle
   }
 
@@ -130,6 +147,14 @@ import LinuxTarget
       throw .malformed(path: path, part: .table, value: overflow ? range.byteCount : end)
     }
     if range.byteCount == 0 { return FileBytes(bytes: []) }
+    if let mapped {
+      guard let bytes = mapped.bytes(at: range) else {
+        throw .cannotRead(
+          path: path, offset: range.offset, byteCount: range.byteCount,
+          reason: "the process has it not in memory that can be read")
+      }
+      return FileBytes(bytes: bytes)
+    }
     // Both fit: the size is within the limit and the offset within a file's size.
     let count = Int(range.byteCount)
     guard
@@ -141,6 +166,30 @@ import LinuxTarget
     }
     return unsafe FileBytes(
       bytes: [UInt8](UnsafeRawBufferPointer(start: start, count: count)))
+  }
+
+  /// The file in memory, nil if a file is read.
+  private var mapped: MappedFile? {
+    switch source {
+    case .file: nil
+    case .memory(let mapped, _): mapped
+    }
+  }
+
+  /// Fills `bytes` from `offset` on and returns how many leading bytes it filled: as
+  /// `OwnedDescriptor.read`, for searches through large parts.
+  func read(at offset: UInt64, into bytes: inout [UInt8]) -> Int {
+    switch source {
+    case .file(let descriptor):
+      return descriptor.read(at: offset, into: &bytes)
+    case .memory(let mapped, _):
+      guard
+        let found = mapped.bytes(
+          at: FileRange(offset: offset, byteCount: UInt64(bytes.count)))
+      else { return 0 }
+      bytes = found
+      return found.count
+    }
   }
 
   /// What libelf says of its last failure.

@@ -76,6 +76,8 @@ package struct OpenAttempt: Hashable, Sendable {
     case notRegular
     /// A file that is not the mapped one.
     case otherFile(deviceMajor: UInt32, deviceMinor: UInt32, inode: UInt64)
+    /// Such a file, whose build id is not that of the library that is loaded; empty if it has none.
+    case otherBuild(expected: [UInt8], found: [UInt8])
   }
 
   /// The path that was tried.
@@ -150,6 +152,13 @@ extension OpenAttempt: CustomStringConvertible {
     case .notRegular: "\(path): not a regular file"
     case .otherFile(let major, let minor, let inode):
       "\(path): another file (device \(major):\(minor), inode \(inode))"
+    case .otherBuild(let expected, let found):
+      "\(path): symbol file has another build id than the running library "
+        + "(expected \(Self.text(expected)), found \(Self.text(found))): ignored"
     }
+  }
+
+  private static func text(_ buildID: [UInt8]) -> String {
+    buildID.isEmpty ? "none" : BuildID.text(buildID)
   }
 }

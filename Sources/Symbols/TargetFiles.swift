@@ -49,10 +49,9 @@ package struct TargetFiles: Sendable {
       case nil:
         break
       }
-      // Not blocking and not a controlling terminal, should the file have been replaced meanwhile.
-      let number = unsafe Glibc.open(way.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+      let number = Self.open(way.path)
       guard number >= 0 else {
-        attempts.append(OpenAttempt(path: way.path, outcome: .refused(errno: errno)))
+        attempts.append(OpenAttempt(path: way.path, outcome: .refused(errno: -number)))
         continue
       }
       let descriptor = OwnedDescriptor(adopting: number)
@@ -63,6 +62,29 @@ package struct TargetFiles: Sendable {
       return OpenedFile(descriptor: descriptor, path: way.path)
     }
     throw .noWayToFile(name: mapping.name, attempts: attempts)
+  }
+
+  /// Opens the regular file to which one of the ways led although it is not the mapped one, nil if it is
+  /// gone.
+  ///
+  /// The executable is no copy of anything that is mapped besides it.
+  func openOther(_ attempt: OpenAttempt) -> OpenedFile? {
+    guard case .otherFile = attempt.outcome, attempt.path != "\(processDirectory)/exe" else {
+      return nil
+    }
+    let number = Self.open(attempt.path)
+    guard number >= 0 else { return nil }
+    let descriptor = OwnedDescriptor(adopting: number)
+    guard case .success(let status) = descriptor.status(), status.isRegular else { return nil }
+    return OpenedFile(descriptor: descriptor, path: attempt.path)
+  }
+
+  /// Opens a file for reading, and returns its number or minus the errno.
+  ///
+  /// Not blocking and not a controlling terminal, should the file have been replaced meanwhile.
+  private static func open(_ path: String) -> Int32 {
+    let number = unsafe Glibc.open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
+    return number >= 0 ? number : -errno
   }
 
   /// Which file the target executes, nil if we may not know.

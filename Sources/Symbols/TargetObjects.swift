@@ -10,6 +10,8 @@ package struct LoadedImages: Sendable {
   package var modules: [LoadedModule]
   /// Why others could not.
   package var failures: [SymbolError]
+  /// What was read instead of files to which no way led, by the module's name.
+  package var substitutes: [String: FileSubstitute] = [:]
 }
 
 /// The loaded files of one target process, as of one look at its maps.
@@ -20,10 +22,17 @@ package struct TargetObjects: Sendable {
   package let modules: [LoadedModule]
   /// The program itself, nil if none is mapped.
   package let executable: LoadedModule?
+  /// Where they are read if no way leads to a file.
+  let memory: TargetMemory
 
   /// The loaded files of process `pid`, whose maps are `mappings`.
-  package init(pid: Int32, mappings: [MemoryMapping], procRoot: String = "/proc") {
+  ///
+  /// Its memory is read by the id of a thread of it, `memoryID`, if not by its own.
+  package init(
+    pid: Int32, mappings: [MemoryMapping], procRoot: String = "/proc", memoryID: Int32? = nil
+  ) {
     files = TargetFiles(pid: pid, procRoot: procRoot)
+    memory = TargetMemory(id: memoryID ?? pid, procRoot: procRoot)
     modules = LoadedModule.modules(in: mappings)
     executable = Self.executable(among: modules, files)
   }
@@ -58,8 +67,11 @@ package struct TargetObjects: Sendable {
         if let read = known[module.file] {
           image = read
         } else {
-          image = try readImage(of: module, names)
-          known[module.file] = image
+          let file = try open(module)
+          image = try file.image(exports: names, wantsBanner: true)
+          result.substitutes[module.name] = file.substitute
+          // What memory holds is each copy's own.
+          if !image.isFromMemory { known[module.file] = image }
         }
         guard let bias = module.loadBias(of: image) else {
           throw SymbolError.noLoadBias(path: module.name)
@@ -86,19 +98,6 @@ package struct TargetObjects: Sendable {
       module.mappings.contains(where: \.isWritable), let file = try? open(module)
     else { return false }
     return file.machine != ELFImage.Machine.native && file.isStaticProgram
-  }
-
-  /// Opens the file of `module`.
-  func open(_ module: LoadedModule) throws(SymbolError) -> ELFFile {
-    let opened = try files.open(module.base)
-    return try ELFFile(opened.descriptor, path: opened.path)
-  }
-
-  private func readImage(
-    of module: LoadedModule, _ names: [String]
-  ) throws(SymbolError) -> ELFImage {
-    let file = try open(module)
-    return try file.image(exports: names, wantsBanner: true)
   }
 
   private static func executable(

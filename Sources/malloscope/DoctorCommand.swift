@@ -176,7 +176,8 @@ struct DoctorCommand: ParsableCommand {
       let mappings = try targetFailure(process) { () throws(TargetError) in
         try process.mappings()
       }
-      let objects = TargetObjects(pid: process.pid, mappings: mappings)
+      let objects = TargetObjects(
+        pid: process.pid, mappings: mappings, memoryID: process.memoryID)
       let reader = LiveMemoryReader(process)
       let allocator = objects.allocator { address in (try? reader.word(at: address)) ?? nil }
       let isOurs = allocator.identity.mayUseGlibcHeap
@@ -210,6 +211,12 @@ struct DoctorCommand: ParsableCommand {
         .passed, "layout",
         "\(instance.path): glibc \(instance.glibcVersion ?? "of unknown version"), main_arena at "
           + "\(instance.mainArena), arena layout \(instance.arenaLayout.name)")
+    }
+    for (path, substitute) in target.substitutes.sorted(by: { $0.key < $1.key }) {
+      diagnosis.add(.noted, "file", "\(path) \(substitute.text)")
+      for attempt in substitute.attempts {
+        diagnosis.add(.noted, "file", "\(attempt)")
+      }
     }
     for finding in target.findings {
       diagnosis.add(.noted, finding.kind.rawValue, finding.detail)

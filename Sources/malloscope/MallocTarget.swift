@@ -16,6 +16,8 @@ struct MallocTarget {
   var findings: [Finding] = []
   /// What symbols say of them.
   let witnesses: MallocWitnesses
+  /// What was read instead of files to which no way led, by the file's name.
+  let substitutes: [String: FileSubstitute]
   /// The mappings that hold their main arenas.
   private var mappings: [MemoryMapping?]
 
@@ -38,7 +40,8 @@ struct MallocTarget {
     _ process: LinuxProcess, mappings: [MemoryMapping], reader: LiveMemoryReader,
     _ request: CaptureRequest
   ) throws(Failure) {
-    let objects = TargetObjects(pid: process.pid, mappings: mappings)
+    let objects = TargetObjects(
+      pid: process.pid, mappings: mappings, memoryID: process.memoryID)
     let allocator = objects.allocator { address in (try? reader.word(at: address)) ?? nil }
     guard allocator.identity.mayUseGlibcHeap || objects.hasGlibc else {
       throw Failure(
@@ -49,7 +52,8 @@ struct MallocTarget {
       pid: process.pid, objects: objects, directory: request.debugDirectory)
     let all: [MallocInstance]
     do throws(Failure) {
-      all = try Self.instances(loaded, process, search)
+      all = try Self.instances(
+        loaded, LiveMemory(reader, mappings: mappings), process, search)
     } catch {
       guard allocator.identity.mayUseGlibcHeap else {
         throw Failure(
@@ -73,7 +77,9 @@ struct MallocTarget {
     self.mappings = instances.map { instance in
       mappings.first { $0.range.contains(instance.mainArena) }
     }
-    witnesses = try MallocWitnesses(of: instances, loaded.images, search, request, process)
+    witnesses = try MallocWitnesses(of: instances, loaded, search, request, process)
+    let paths = Set(instances.map(\.path))
+    substitutes = loaded.substitutes.filter { paths.contains($0.key) }
     findings += witnesses.findings
   }
 
@@ -102,17 +108,32 @@ struct MallocTarget {
 
   /// The copies of malloc in the files of a process; there is at least one.
   private static func instances(
-    _ loaded: LoadedImages, _ process: LinuxProcess, _ search: DebugFileSearch
+    _ loaded: LoadedImages, _ memory: LiveMemory, _ process: LinuxProcess,
+    _ search: DebugFileSearch
   ) throws(Failure) -> [MallocInstance] {
     do throws(HeapError) {
-      return try MallocInstance.find(in: loaded.images) { image in
+      return try MallocInstance.find(in: loaded.images, memory: memory) { image in
         search.symbols(of: image, wantsTypes: true).symbols
       }
     } catch {
       if let failure = loaded.failures.first, loaded.images.isEmpty {
         throw Failure(failure, pid: process.pid)
       }
-      throw Failure(error, pid: process.pid)
+      let failure = Failure(error, pid: process.pid)
+      guard let lost = loaded.lostLibrary else { throw failure }
+      throw Failure(lostFile: lost.path, lost.substitute, failure)
     }
+  }
+}
+
+extension LoadedImages {
+  /// The library that was read from memory since its file is gone, nil if there is none; of several, the
+  /// C library.
+  fileprivate var lostLibrary: (path: String, substitute: FileSubstitute)? {
+    let lost = images.filter { $0.image.isFromMemory }
+    guard let first = lost.first(where: { $0.image.glibcBanner != nil }) ?? lost.first else {
+      return nil
+    }
+    return substitutes[first.path].map { (first.path, $0) }
   }
 }

@@ -14,6 +14,7 @@ struct MallocWitnesses {
     var instance: MallocInstance
     var lookup: DebugLookup
     var buildID: [UInt8]
+    var substitute: FileSubstitute?
     var comparison: LayoutComparison
   }
 
@@ -25,20 +26,20 @@ struct MallocWitnesses {
   /// What does not agree.
   var findings: [Finding] { witnesses.flatMap(\.comparison.findings) }
 
-  /// Looks for the symbols of `instances`, which are in `images`.
+  /// Looks for the symbols of `instances`, which are in images of `loaded`.
   ///
   /// It takes some path lookups if there are none; `CaptureRequest.wantsTypes` says what more it takes.
   ///
   /// - Throws: a failure if debug information has a layout that is not known, or if the directory that
   ///   was asked for is none.
   init(
-    of instances: [MallocInstance], _ images: [LoadedImage], _ search: DebugFileSearch,
+    of instances: [MallocInstance], _ files: LoadedImages, _ search: DebugFileSearch,
     _ request: CaptureRequest, _ process: LinuxProcess
   ) throws(Failure) {
     if let directory = request.debugDirectory { try Self.check(directory) }
     for instance in instances {
       guard
-        let loaded = images.first(where: {
+        let loaded = files.images.first(where: {
           $0.path == instance.path && $0.range == instance.imageRange
         })
       else { continue }
@@ -48,6 +49,7 @@ struct MallocWitnesses {
         witnesses.append(
           Witness(
             instance: instance, lookup: lookup, buildID: buildID,
+            substitute: files.substitutes[instance.path],
             comparison: try instance.compared(with: lookup.symbols, of: loaded)))
       } catch {
         throw Failure(error, pid: process.pid)
@@ -104,11 +106,16 @@ extension MallocWitnesses.Witness {
   /// Which files with symbols there are, and why others do not count.
   fileprivate var files: [LayoutEvidence] {
     let identity = buildID.isEmpty ? "no build id" : "build id \(BuildID.text(buildID))"
-    var files = [
+    var files: [LayoutEvidence] = []
+    if let substitute {
+      files.append(
+        LayoutEvidence(
+          file: instance.path, what: "file", value: substitute.text, decidedBy: substitute.reason))
+    }
+    files.append(
       LayoutEvidence(
         file: instance.path, what: "debug file", value: lookup.symbols?.path ?? "none",
-        decidedBy: identity)
-    ]
+        decidedBy: identity))
     for rejected in lookup.rejected {
       files.append(
         LayoutEvidence(

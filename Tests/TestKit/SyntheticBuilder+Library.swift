@@ -10,9 +10,12 @@ extension SyntheticBuilder {
     let bytes = mmappedMappings.reduce(0) { $0 + $1.byteCount } + mmappedDrift
     let count = UInt32(mmapped.count)
     memory.store(count, at: base + fields.mmapCount)
-    memory.store(count + UInt32(random.below(4)), at: base + fields.mmapCount + 8)
+    // Each of those that were there once had at least a page.
+    let more = random.below(4)
+    memory.store(count + UInt32(more), at: base + fields.mmapCount + 8)
     memory.store(
-      words: [bytes, bytes + plan.pageSize * random.below(9)], at: base + fields.mmappedMem)
+      words: [bytes, bytes + plan.pageSize * (more + random.below(9))], at: base + fields.mmappedMem
+    )
     memory.store(sbrkBase, at: base + fields.sbrkBase)
     if plan.hugePageSize > 0, let place = fields.hugePageSize {
       memory.store(plan.hugePageSize, at: base + place)

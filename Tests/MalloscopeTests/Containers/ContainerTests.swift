@@ -180,21 +180,35 @@ struct ContainerTests {
     #expect(try container.program.close() == .exit(0))
   }
 
-  @Test("a library that is deleted while it is in use is read nevertheless")
-  func deletedLibrary() throws {
+  @Test(
+    "a library that is deleted while it is in use is read nevertheless",
+    arguments: ContainerRoot.allCases)
+  func deletedLibrary(root: ContainerRoot) throws {
     try needContainers()
-    let (container, oracle, pid) = try start(.trixie, .overlay)
-    let deleted = ContainerRoot.trixie.libraries.filter {
+    let (container, oracle, pid) = try start(root, .overlay)
+    let deleted = root.libraries.filter {
       unlink("/proc/\(pid)/root\($0)") == 0
     }
     #expect(!deleted.isEmpty)
     let maps = String(decoding: try contents(ofFile: "/proc/\(pid)/maps"), as: UTF8.self)
-    #expect(maps.contains("/libc.so.6 (deleted)"))
-    for place in [ToolPlace.host, .privileged] {
+    #expect(maps.contains("/\(root == .bullseye ? "libc-2.31.so" : "libc.so.6") (deleted)"))
+    // As root who may do no more than trace.
+    let limited = try HeapComparison(pid, oracle, .init(threadVectors: 4)) { arguments in
+      try ToolRun(
+        executable: try installedProgram("setpriv"),
+        ["--bounding-set=-all,+sys_ptrace", "--inh-caps=-all", BuildProduct.malloscope.path()]
+          + arguments)
+    }
+    #expect(limited.differences.prefix(5) == [])
+    #expect(limited.document.target.evidence.contains { $0.what == "file" })
+    // Where only tracing is permitted, the kernel does not open deleted files; memory is read.
+    for place in [ToolPlace.host, .privileged, .tracingOnly] {
       let comparison = try HeapComparison(place.number(of: pid), oracle, .init(threadVectors: 4)) {
         try place.run($0, beside: pid)
       }
       #expect(comparison.differences.prefix(5) == [], "\(place)")
+      let file = comparison.document.target.evidence.first { $0.what == "file" }
+      #expect((file != nil) == (place == .tracingOnly), "\(place)")
     }
     #expect(try container.program.close() == .exit(0))
   }
