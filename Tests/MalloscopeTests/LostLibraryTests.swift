@@ -36,7 +36,8 @@ struct LostLibraryTests {
   func refused() throws {
     let glibc = DebianGlibc.v243
     try need(glibc)
-    // Never used, but told of tunables, as malloc is from 2.42 on before the program begins, so that nothing is there to agree with parameters that are not the initial ones.
+    // Never used, but told of tunables, as malloc is from 2.42 on before the program begins: nothing is
+    // there to agree with parameters that are not the initial ones.
     let lost = try LostLibrary(
       try glibc.program("Unallocating.c"), under: glibc,
       tunables: ["malloc.tcache_count=5", "malloc.top_pad=4096"])
