@@ -44,21 +44,7 @@ package enum ContainerParser {
 
   /// A name in which systemd wrote bytes as `\x` and two digits, without that.
   package static func unescaped(_ name: some StringProtocol) -> String {
-    let bytes = Array(name.utf8)
-    var result: [UInt8] = []
-    var index = 0
-    while index < bytes.count {
-      if bytes[index...].starts(with: "\\x".utf8), index + 4 <= bytes.count,
-        let value = UInt8(String(decoding: bytes[index + 2..<index + 4], as: UTF8.self), radix: 16)
-      {
-        result.append(value)
-        index += 4
-      } else {
-        result.append(bytes[index])
-        index += 1
-      }
-    }
-    return String(decoding: result, as: UTF8.self)
+    Escape.hexadecimal.undone(in: name)
   }
 
   private static func paths(_ text: String) -> [Substring] {

@@ -20,30 +20,10 @@ struct Mount: Hashable, Sendable {
         fields.count > dash + 3
       else { return nil }
       return Mount(
-        root: unescaped(fields[3]), mountPoint: unescaped(fields[4]),
+        root: Escape.octal.undone(in: fields[3]), mountPoint: Escape.octal.undone(in: fields[4]),
         type: String(fields[dash + 1]),
         options: fields[dash + 3].split(separator: ",").map(String.init)
       )
     }
-  }
-
-  /// The text of a field in which the kernel writes blanks, tabs, line ends and backslashes as three
-  /// octal digits.
-  private static func unescaped(_ field: Substring) -> String {
-    let bytes = Array(field.utf8)
-    var result: [UInt8] = []
-    var index = 0
-    while index < bytes.count {
-      if bytes[index] == UInt8(ascii: "\\"), index + 4 <= bytes.count,
-        let value = UInt8(String(decoding: bytes[index + 1..<index + 4], as: UTF8.self), radix: 8)
-      {
-        result.append(value)
-        index += 4
-      } else {
-        result.append(bytes[index])
-        index += 1
-      }
-    }
-    return String(decoding: result, as: UTF8.self)
   }
 }
