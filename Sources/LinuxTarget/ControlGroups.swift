@@ -83,9 +83,8 @@ package struct ControlGroupMount: Hashable, Sendable {
 
   /// Finds the mounts; other file systems, and lines that are none, are passed over.
   package static func parse(_ text: String) -> [ControlGroupMount] {
-    Mount.parse(text).compactMap { mount in
-      guard ["cgroup", "cgroup2"].contains(mount.type) else { return nil }
-      return ControlGroupMount(
+    Mount.parse(text, types: ["cgroup", "cgroup2"]).map { mount in
+      ControlGroupMount(
         isUnified: mount.type == "cgroup2", options: mount.options, root: mount.root,
         mountPoint: mount.mountPoint)
     }

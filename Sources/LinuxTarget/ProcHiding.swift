@@ -62,6 +62,6 @@ extension ProcFileSystem {
   private var mountOptions: [String] {
     let text = (try? text(path(ownPID, "mountinfo"))) ?? ""
     // The last one covers those before it.
-    return Mount.parse(text).last { $0.type == "proc" && $0.mountPoint == root }?.options ?? []
+    return Mount.parse(text, types: ["proc"]).last { $0.mountPoint == root }?.options ?? []
   }
 }
