@@ -6,33 +6,54 @@ package import RemoteMemory
 
 /// The memory of a process in which malloc's state is looked for.
 package struct LiveMemory {
-  let reader: any MemoryReader
-  let mappings: [MemoryMapping]
+  /// How often memory is read at most: what is there may be made to lead anywhere. A process with 512 arenas
+  /// needs as many in each look.
+  private static let mostReads = 1 << 18
+
+  private let reader: any MemoryReader
+  /// The mappings, ascending.
+  private let mappings: [MemoryMapping]
+  private let work = Work()
+
+  /// What may still be done.
+  private final class Work {
+    var readsLeft = LiveMemory.mostReads
+  }
 
   /// Reads the memory that `mappings` name with `reader`.
   package init(_ reader: any MemoryReader, mappings: [MemoryMapping]) {
     self.reader = reader
-    self.mappings = mappings
+    self.mappings = mappings.sorted { $0.range.lowerBound < $1.range.lowerBound }
+  }
+
+  /// The mapping at `address`, nil if there is none.
+  private func mapping(at address: RemoteAddress) -> MemoryMapping? {
+    var (low, high) = (0, mappings.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if mappings[middle].range.lowerBound <= address { low = middle + 1 } else { high = middle }
+    }
+    return low > 0 && mappings[low - 1].range.contains(address) ? mappings[low - 1] : nil
   }
 
   /// The mapping at `address` if it could hold chunks.
   func data(at address: RemoteAddress) -> MemoryMapping? {
-    mappings.first { $0.range.contains(address) && $0.isPrivateAnonymousData }
+    mapping(at: address).flatMap { $0.isPrivateAnonymousData ? $0 : nil }
   }
 
   /// Whether `address` is that of memory that could hold chunks: mapped so, or mapped since the mappings were
   /// read.
   func mayHoldChunks(_ address: RemoteAddress) -> Bool {
-    if let mapping = mappings.first(where: { $0.range.contains(address) }) {
-      return mapping.isPrivateAnonymousData
-    }
+    if let mapping = mapping(at: address) { return mapping.isPrivateAnonymousData }
     return bytes(at: address, count: 8) != nil
   }
 
   /// The bytes there, nil if they cannot be read: here that tells nothing, and why it is so shows when the heap
   /// is read.
   func bytes(at address: RemoteAddress, count: Int) -> [UInt8]? {
-    (try? reader.bytes(at: address, count: count)) ?? nil
+    guard work.readsLeft > 0 else { return nil }
+    work.readsLeft -= 1
+    return (try? reader.bytes(at: address, count: count)) ?? nil
   }
 }
 
@@ -200,7 +221,8 @@ struct LiveDiscovery {
     else { return [] }
     let start = max(segment.virtualAddress, own - min(own, Self.reach)) & ~7
     let end = min(segment.virtualAddress &+ segment.fileSize, arenaEnd &+ Self.reach)
-    guard start <= own, arenaEnd <= end,
+    // A segment may reach to the end of all addresses.
+    guard start <= own, own < arenaEnd, arenaEnd <= end,
       let bytes = bytes(at: loaded.address(of: start), count: Int(end - start))
     else { return [] }
     let arenaBytes = bytes[Int(own - start)..<Int(arenaEnd - start)]

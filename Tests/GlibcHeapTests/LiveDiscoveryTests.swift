@@ -107,4 +107,40 @@ struct LiveDiscoveryTests {
       }
     }
   }
+
+  @Test("an arena at the end of all virtual addresses is no trap")
+  func endOfAddresses() throws {
+    let heap = SyntheticHeap(SyntheticPlan(shape: .named("2.36"), seed: 3))
+    let loaded = try image(heap, .inPlace)
+    // Its pointer to the next arena is still in there, its last fields are not.
+    let arena = heap.mainArena.bits &- loaded.loadBias
+    let shift = 0 &- UInt64(heap.shape.arenaFields.next + 16) &- arena
+    var image = loaded.image
+    image.relativeRelocations = image.relativeRelocations.map {
+      .init(place: $0.place &+ shift, target: $0.target &+ shift)
+    }
+    image.segments = image.segments.filter { segment in
+      segment.isWritable && segment.virtualAddress <= arena
+        && arena - segment.virtualAddress < segment.fileSize
+    }.map { segment in
+      var segment = segment
+      segment.virtualAddress &+= shift
+      segment.fileSize = UInt64.max - segment.virtualAddress
+      segment.memorySize = segment.fileSize
+      return segment
+    }
+    try #require(image.segments.count == 1)
+    let shifted = LoadedImage(
+      image: image, loadBias: loaded.loadBias &- shift, path: loaded.path)
+    let memory = LiveMemory(heap.image, mappings: heap.mappings)
+    do throws(HeapError) {
+      _ = try MallocInstance.find(in: [shifted], memory: memory)
+      Issue.record("parameters were found")
+    } catch {
+      guard case .unknownParameters = error else {
+        Issue.record("\(error)")
+        return
+      }
+    }
+  }
 }
