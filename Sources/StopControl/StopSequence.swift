@@ -60,19 +60,17 @@ package final class StopSequence {
 
   /// Prepares for stopping `process`, of which all stops together are `expected` to take so long.
   ///
-  /// With an `allowance` the process is not stopped before what a stop needs of it is there.
+  /// With an `allowance` the process is not stopped before what a stop needs of it is there: the budget's
+  /// longest pause should be no longer than what it has.
   package init(
     _ process: LinuxProcess, budget: StopBudget, expected: Duration? = nil,
     allowance: ProcessorAllowance? = nil
   ) {
     self.process = process
     self.allowance = allowance
-    let longest = allowance?.longestStop
-    var budget = budget
-    budget.longestPause = budget.longestPause.map { min($0, longest ?? $0) }
     self.budget = budget
-    let work = [budget.longestPause, expected].compactMap { $0 }.min() ?? longest ?? .zero
-    expectedWork = work.wholeNanoseconds
+    let work = [budget.longestPause, expected].compactMap { $0 }.min()
+    expectedWork = (work ?? allowance?.longestStop ?? .zero).wholeNanoseconds
     takesPrecedence =
       budget.longestPause != nil || expected.map { $0 <= Self.longestHurry } ?? false
   }
