@@ -7,6 +7,9 @@ package import LinuxTarget
 /// The files of one target process.
 package struct TargetFiles: Sendable {
   private let processDirectory: String
+  /// Where the target's root is, as the paths in its maps begin if it changed its root and is in another mount
+  /// namespace than we; empty if it has not, or we may not know.
+  private let changedRoot: String
 
   /// A file of the target, opened for reading.
   package struct OpenedFile: ~Copyable {
@@ -27,6 +30,8 @@ package struct TargetFiles: Sendable {
   /// The files of process `pid` as seen through the proc file system at `procRoot`.
   package init(pid: Int32, procRoot: String = "/proc") {
     processDirectory = "\(procRoot)/\(pid)"
+    let root = (try? ProcFileSystem(root: procRoot).link("\(processDirectory)/root")) ?? "/"
+    changedRoot = root == "/" ? "" : root
   }
 
   /// Opens the file behind `mapping`.
@@ -34,8 +39,9 @@ package struct TargetFiles: Sendable {
   /// Tried in this order: the kernel's own link for the mapping, which also leads to deleted files
   /// but needs more privilege; the path under the target's root, without that root's own path if it begins
   /// with it; the path under ours, for a target that changed its root; the target's executable. What is
-  /// found must have the mapping's device and inode. On overlayfs and btrfs the device number in the maps is not that of `stat`, so an
-  /// equal inode is enough for a way that the kernel resolves within the target.
+  /// found must have the mapping's device and inode. On overlayfs and btrfs the device number in the maps
+  /// is not that of `stat`, so an equal inode is enough for a way that the kernel resolves within the
+  /// target.
   ///
   /// - Throws: `SymbolError.noWayToFile`.
   package func open(_ mapping: MemoryMapping) throws(SymbolError) -> OpenedFile {
@@ -96,12 +102,8 @@ package struct TargetFiles: Sendable {
     let start = String(mapping.range.lowerBound.bits, radix: 16)
     let end = String(mapping.range.upperBound.bits, radix: 16)
     var ways = [Way(path: "\(processDirectory)/map_files/\(start)-\(end)", isTargets: true)]
-    // Of a target that changed its root, and is in another mount namespace than we, the maps have whole
-    // paths, and so has the link to its root.
-    if let root = try? ProcFileSystem().link("\(processDirectory)/root"), root != "/",
-      mapping.name.hasPrefix(root + "/")
-    {
-      let below = mapping.name.dropFirst(root.count)
+    if !changedRoot.isEmpty, mapping.name.hasPrefix(changedRoot + "/") {
+      let below = mapping.name.dropFirst(changedRoot.count)
       ways.append(Way(path: "\(processDirectory)/root\(below)", isTargets: true))
     }
     if mapping.name.hasPrefix("/") {
