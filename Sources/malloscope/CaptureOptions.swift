@@ -30,8 +30,9 @@ struct CaptureWayOptions: ParsableArguments {
       """
       How much of one processor malloscope may use, on average: it rests between stops, between pieces \
       of a live capture, and between samples (1 to 100; default no limit, or \
-      \(Budget.processor.variable)). One stop or clone is worked through. A limit that its own control \
-      group has is always kept, so that it is not made to wait while the target stands still.
+      \(Budget.processor.variable)). One --capture stop, or a clone, is worked through. A limit that \
+      its own control group has is kept in the same way, so that it is not made to wait while the target \
+      stands still.
       """, valueName: "percent"))
   var maxCpu: Double?
 

@@ -81,6 +81,19 @@ struct ContainerAccessTests {
       $0.capabilities.append("SYS_PTRACE")
     },
     Row(
+      "uid 1000, privileged", code: 77,
+      fact: "attaching to process 1 (NAME) was refused: this container has SYS_PTRACE but not in "
+        + "effect, because the tool runs as uid 1000",
+      hints: [
+        "run the debug container as root (runAsUser: 0, or --user 0)",
+        "set the capability on the binary: setcap cap_sys_ptrace+ep",
+      ]
+    ) {
+      $0.user = 1000
+      $0.capabilities += ["SYS_ADMIN", "SYS_PTRACE", "SYS_NICE", "DAC_READ_SEARCH"]
+      $0.deniedCalls = nil
+    },
+    Row(
       "uid 1000 without SYS_PTRACE", code: 77,
       fact:
         "process 1 (NAME) belongs to uid 0 and this tool runs as uid 1000 without CAP_SYS_PTRACE",
