@@ -6,8 +6,9 @@ package import RemoteMemory
 
 /// The memory of a process in which malloc's state is looked for.
 package struct LiveMemory {
-  /// How often memory is read at most: what is there may be made to lead anywhere. A process with 512 arenas
-  /// needs as many in each look.
+  /// How often memory is read at most, since what is there may be made to lead anywhere.
+  ///
+  /// A process with 512 arenas needs as many reads in each look.
   private static let mostReads = 1 << 18
 
   private let reader: any MemoryReader
