@@ -241,7 +241,7 @@ int64_t cpt_pread(int fd, void *buffer, size_t count, int64_t offset) {
 // -- Files of /proc ------------------------------------------------------------------------------
 
 int cpt_open(const char *path) {
-  return (int)value_or_errno(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  return (int)value_or_errno(open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
 }
 
 int64_t cpt_read(int fd, void *buffer, size_t count) {

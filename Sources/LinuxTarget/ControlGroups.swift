@@ -24,22 +24,28 @@ package struct ControlGroup: Hashable, Sendable {
     of pid: Int32, limiting controller: String, proc: ProcFileSystem, files: String
   ) -> [ControlGroup] {
     guard let text = try? proc.text(proc.path(pid, "cgroup")) else { return [] }
-    let views = [(proc.ownPID, files), (pid, proc.path(pid, "root"))].map { viewer, root in
-      let mounts = (try? proc.text(proc.path(viewer, "mountinfo"))) ?? ""
-      return (mounts: ControlGroupMount.parse(mounts), root: root)
+    let views = [(proc.ownPID, files), (pid, proc.path(pid, "root"))]
+    // A node has thousands of mounts: the target's are read only if ours do not show its groups.
+    var known: [Int32: [ControlGroupMount]] = [:]
+    func mounts(seenBy viewer: Int32) -> [ControlGroupMount] {
+      if let mounts = known[viewer] { return mounts }
+      let text = (try? proc.text(proc.path(viewer, "mountinfo"))) ?? ""
+      let mounts = ControlGroupMount.parse(text)
+      known[viewer] = mounts
+      return mounts
     }
     return ControlGroupMembership.parse(text).compactMap { membership in
       let isUnified = membership.controllers.isEmpty
       guard isUnified || membership.controllers.contains(controller) else { return nil }
-      for view in views {
-        let mounts = view.mounts.filter {
+      for (viewer, root) in views {
+        let mounts = mounts(seenBy: viewer).filter {
           isUnified ? $0.isUnified : !$0.isUnified && $0.options.contains(controller)
         }
         if let directories = mounts.lazy.compactMap({ $0.directories(of: membership.path) })
           .max(by: { $0.count < $1.count })
         {
           return ControlGroup(
-            version: isUnified ? .two : .one, directories: directories.map { view.root + $0 })
+            version: isUnified ? .two : .one, directories: directories.map { root + $0 })
         }
       }
       return nil

@@ -45,7 +45,8 @@ package struct Freezer: Hashable, Sendable {
         frozen =
           group.directories.first { holds($0, "cgroup.freeze", ["1"]) }
           ?? group.directories.first.flatMap { own in
-            let events = (try? proc.text(own + "/cgroup.events")) ?? ""
+            let events =
+              (try? proc.text(own + "/cgroup.events", limit: ProcFileSystem.longestGroupFile)) ?? ""
             return MemoryHeadroom.number(of: "frozen", in: events) == 1 ? own : nil
           }
       }

@@ -98,7 +98,8 @@ package struct MemoryHeadroom: Hashable, Sendable {
       reclaimable = "inactive_file"
     }
     guard let left else { return nil }
-    let statistics = (try? proc.text(directory + "/memory.stat")) ?? ""
+    let statistics =
+      (try? proc.text(directory + "/memory.stat", limit: ProcFileSystem.longestGroupFile)) ?? ""
     let (sum, overflow) = left.addingReportingOverflow(
       number(of: reclaimable, in: statistics) ?? 0)
     return overflow ? .max : sum

@@ -25,24 +25,30 @@ package struct ProcFileSystem: Hashable, Sendable {
   /// The path of a process's file.
   package func path(_ pid: Int32, _ name: String) -> String { "\(root)/\(pid)/\(name)" }
 
-  /// Reads the whole of a file.
-  package func bytes(_ path: String) throws(TargetError) -> [UInt8] {
+  /// The longest file of a control group, and the longest line: what is there may be the target's own.
+  package static let longestGroupFile = 64 << 10
+
+  /// Reads the whole of a file of at most `limit` bytes.
+  package func bytes(
+    _ path: String, limit: Int = longestFile
+  ) throws(TargetError) -> [UInt8] {
     var buffer = [UInt8](repeating: 0, count: 4096)
-    let count = try read(path, into: &buffer)
+    let count = try read(path, into: &buffer, limit: limit)
     buffer.removeLast(buffer.count - count)
     return buffer
   }
 
   /// Reads the whole of a file into the front of `buffer`, which grows if it must, and returns the
-  /// number of bytes.
-  package func read(_ path: String, into buffer: inout [UInt8]) throws(TargetError) -> Int {
+  /// number of bytes; only regular files are read, since others need not end.
+  package func read(
+    _ path: String, into buffer: inout [UInt8], limit: Int = longestFile
+  ) throws(TargetError) -> Int {
     let file = try OwnedDescriptor(opening: path)
+    guard file.isRegularFile else { throw .malformed(path: path, expected: "a regular file") }
     var filled = 0
     while true {
       if filled == buffer.count {
-        guard filled < Self.longestFile else {
-          throw .tooLarge(path: path, limit: Self.longestFile)
-        }
+        guard filled < limit else { throw .tooLarge(path: path, limit: limit) }
         buffer += [UInt8](repeating: 0, count: max(4096, filled))
       }
       let count = unsafe buffer.withUnsafeMutableBytes { bytes in
@@ -56,13 +62,13 @@ package struct ProcFileSystem: Hashable, Sendable {
   }
 
   /// Reads the whole of a file as text; bytes that are not UTF-8 are replaced.
-  package func text(_ path: String) throws(TargetError) -> String {
-    String(decoding: try bytes(path), as: UTF8.self)
+  package func text(_ path: String, limit: Int = longestFile) throws(TargetError) -> String {
+    String(decoding: try bytes(path, limit: limit), as: UTF8.self)
   }
 
   /// The text of a file of one line without its end, or nil if it cannot be read.
   func line(_ path: String) -> String? {
-    guard let text = try? text(path) else { return nil }
+    guard let text = try? text(path, limit: Self.longestGroupFile) else { return nil }
     return String(text.prefix { $0 != "\n" && $0 != "\0" })
   }
 
@@ -111,6 +117,12 @@ package struct OwnedDescriptor: ~Copyable, Sendable {
 
   deinit {
     close(number)
+  }
+
+  /// Whether it is a file that ends.
+  var isRegularFile: Bool {
+    var status = stat()
+    return unsafe fstat(number, &status) == 0 && status.st_mode & S_IFMT == S_IFREG
   }
 
   /// Lists the numbers in a directory into the front of `buffer`, which grows only if they do not

@@ -285,4 +285,28 @@ struct HeadroomTests {
       #expect(quota()?.processors == 2.5, "\(text)")
     }
   }
+
+  @Test("what a target may have put in the place of a group's file is neither waited for nor kept")
+  func strangeFiles() throws {
+    let machine = try Machine()
+    try machine.fake.write(20, "cgroup", "0::/a\n")
+    try machine.mounts(20, unified)
+    try machine.group("/cg/a", seenBy: 20, ["memory.max": "4000", "memory.current": "1000"])
+    let directory = machine.fake.proc.path(20, "root") + "/cg/a"
+    #expect(machine.headroom()?.available == 3000)
+    for name in ["cpu.max", "cgroup.events", "cgroup.freeze", "memory.stat"] {
+      #expect(mkfifo(directory + "/" + name, 0o600) == 0)
+    }
+    #expect(ProcessorQuota.of(20, proc: machine.fake.proc, files: machine.files.path) == nil)
+    #expect(Freezer.state(of: 20, proc: machine.fake.proc, files: machine.files.path) == nil)
+    #expect(machine.headroom()?.available == 3000)
+    let long = String(repeating: "9", count: ProcFileSystem.longestGroupFile + 1)
+    try machine.group("/cg/a", seenBy: 20, ["memory.max": long])
+    #expect(machine.headroom() == self.machine)
+    try machine.group("/cg/a", seenBy: 20, ["memory.max": "4000"])
+    symlink("/dev/zero", directory + "/memory.swap.max")
+    #expect(throws: TargetError.self) {
+      try machine.fake.proc.bytes(directory + "/memory.swap.max")
+    }
+  }
 }
