@@ -71,6 +71,8 @@ let package = Package(
     .target(
       name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"],
       swiftSettings: parsing + fuzzed),
+    .target(
+      name: "HeapTypes", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
     .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
     .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
     .target(name: "TerminalUI", swiftSettings: house),
@@ -81,7 +83,7 @@ let package = Package(
       name: "malloscope",
       dependencies: [
         "HeapModel", "RemoteMemory", "LinuxTarget", "StopControl", "Symbols", "GlibcHeap",
-        "HeapAnalysis", "Reports", "TerminalUI", "WatchScreen", "CPtrace", "CVersion",
+        "HeapTypes", "HeapAnalysis", "Reports", "TerminalUI", "WatchScreen", "CPtrace", "CVersion",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: house),
@@ -119,6 +121,9 @@ let package = Package(
     .testTarget(
       name: "GlibcHeapTests",
       dependencies: ["GlibcHeap", "HeapFuzzing", "HeapModel", "RemoteMemory", "TestKit"],
+      swiftSettings: house),
+    .testTarget(
+      name: "HeapTypesTests", dependencies: ["HeapTypes", "HeapModel", "RemoteMemory", "TestKit"],
       swiftSettings: house),
     .testTarget(
       name: "Arm64Tests",

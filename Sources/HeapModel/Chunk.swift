@@ -44,6 +44,8 @@ package struct Chunk: Hashable, Sendable, BitwiseCopyable {
   package var state: ChunkState
   /// The index of its arena in ring order, or nil for an mmapped chunk.
   package var arena: Int32?
+  /// The number of its type in the snapshot's table of types, 0 if its contents were not looked at.
+  package var held: UInt32 = 0
 
   /// Makes a chunk.
   package init(

@@ -126,6 +126,8 @@ package struct HeapReport: Sendable {
   /// The process's private anonymous memory that it can read and write, malloc's or not, as mapped
   /// just before the heap was read, in bytes; nil if that is not known.
   package var mappedDataBytes: UInt64?
+  /// What the chunks hold, if that was asked for.
+  package var held: HeldTypes?
 
   /// Makes a report.
   package init(
