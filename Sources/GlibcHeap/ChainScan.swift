@@ -39,6 +39,8 @@ struct ChainScan {
     var linking = ListLinking.masked
     /// Whether every chunk is to be kept.
     var collectsChunks = false
+    /// Whether the first bytes of those in use are kept, too.
+    var keepsBeginnings = false
     /// How many bytes of a chunk its owner may not write: the size field's, since the next chunk's first
     /// word is its owner's instead of its own; that one, too, where memory is tagged in units of 16 bytes.
     var unusable: UInt64 = 8
@@ -55,6 +57,9 @@ struct ChainScan {
     var isMoving = false
     /// Whether a thread was changing the arena, so that a chunk can be on its way from one list to another.
     var isLocked = false
+    /// How many bytes from a header on must be there before its chunk is the pending one: the header and the
+    /// links, or what is kept of its contents.
+    var headerReach: UInt64 { keepsBeginnings ? 16 + UInt64(ChunkBeginnings.byteCount) : 32 }
     /// The second word of every chunk in a tcache, 0 if the tcaches' lists are known instead.
     var tcacheKey: UInt64 = 0
   }
@@ -70,6 +75,8 @@ struct ChainScan {
   private(set) var field: UInt64 = 0
   /// The pending chunk's first two words, kept when the window leaves it behind.
   private var savedLinks: (forward: UInt64, backward: UInt64) = (0, 0)
+  /// Its first words, kept for the same reason if they are wanted at all.
+  private var savedBeginning = Beginning(repeating: 0)
   /// The chunk that was looked into because it reaches over others, and that has a header.
   var toleratedChunk = UInt64.max
 
@@ -102,11 +109,13 @@ struct ChainScan {
   /// The pending chunk's size without flags.
   var size: UInt64 { field & ~7 }
 
-  /// Makes the chunk at `address`, which has the header `words`, the pending one.
-  mutating func begin(at address: UInt64, _ words: HeaderWords) {
+  /// Makes the chunk at `address`, which has the header `words`, the pending one; `beginning` are its first
+  /// words, if they are wanted.
+  mutating func begin(at address: UInt64, _ words: HeaderWords, beginning: Beginning? = nil) {
     chunk = address
     field = words.field
     savedLinks = (words.forward, words.backward)
+    if let beginning { savedBeginning = beginning }
   }
 
   /// Whether `field` can be the size field of a chunk at `address`.
@@ -126,7 +135,7 @@ struct ChainScan {
   ) -> Pause {
     let window = source.bytes
     let base = source.base
-    let header = isFinal ? 16 : 32
+    let header = isFinal ? 16 : Int(ground.headerReach)
     guard window.byteCount >= header else { return .needsBytes(at: chunk &+ size) }
     let lastHeader = UInt64(window.byteCount - header)
     let ground = ground
@@ -137,11 +146,17 @@ struct ChainScan {
     var pause: Pause
     var flat = flat.mutableSpan
     while true {
-      if chunk >= base, nextMark >= chunk, !ground.collectsChunks {
+      if chunk >= base, nextMark >= chunk, !ground.collectsChunks || ground.keepsBeginnings {
         var run = PlainRun(chunk: chunk, field: field)
-        run.advance(
-          through: window, base: base, lastHeader: min(lastHeader, nextMark &- base),
-          ground: ground, flat: &flat)
+        let last = min(lastHeader, nextMark &- base)
+        if ground.keepsBeginnings {
+          keep(&run, through: window, base: base, lastHeader: last, ground, &flat)
+        } else {
+          var keeper = KeepsNothing()
+          run.advance(
+            through: window, base: base, lastHeader: last, ground: ground, flat: &flat,
+            keeper: &keeper)
+        }
         counted.count &+= run.count
         counted.bytes &+= run.chunk &- chunk
         chunk = run.chunk
@@ -202,7 +217,9 @@ struct ChainScan {
         {
           noteWatched(chunk)
         }
-        if ground.collectsChunks { collect(chunk, size: size, isKeyed ? .tcache : .inUse) }
+        if ground.collectsChunks {
+          collect(chunk, size: size, isKeyed ? .tcache : .inUse, from: window, base: base)
+        }
       } else {
         let links =
           chunk >= base
@@ -214,6 +231,7 @@ struct ChainScan {
           chunk, size: size, isInUse: nextField & 1 != 0, links: links,
           previousSize: window.word(at: Int(offset)), marks: &marks, log: &log)
         nextMark = marks.next
+        if ground.collectsChunks { collect(chunk, size: size, state, from: window, base: base) }
         if size < SizeTable.flatLimit {
           flat[Int(size >> 4)].add(state)
         } else {
@@ -267,6 +285,7 @@ struct ChainScan {
         chunk, size: size, isInUse: isInUse, links: savedLinks, previousSize: previousSize,
         marks: &marks, log: &log)
       sizes.update(size) { $0.add(state) }
+      if ground.collectsChunks { collect(chunk, size: size, state) }
     }
   }
 
@@ -276,6 +295,12 @@ struct ChainScan {
       return
     }
     savedLinks = (window.word(at: Int(offset) + 16), window.word(at: Int(offset) + 24))
+    guard ground.keepsBeginnings else { return }
+    // What is not there is on a page that was never touched, or belongs to nobody any more.
+    for index in savedBeginning.indices {
+      let place = Int(offset) + 16 + 8 * index
+      savedBeginning[index] = place + 8 <= window.byteCount ? window.word(at: place) : 0
+    }
   }
 
   /// Decides the state of a chunk that is free or marked, counts it in the arena, and returns it.
@@ -329,7 +354,6 @@ struct ChainScan {
     case .internal: structures.add(size: size)
     case .inUse, .top: inUse.add(size: size)
     }
-    if ground.collectsChunks { collect(chunk, size: size, state) }
     return state
   }
 
@@ -414,12 +438,57 @@ struct ChainScan {
     backwardSum &-= mixed(removed.backward)
   }
 
+  /// Advances `run` as `PlainRun.advance` does, and keeps its chunks with their first bytes.
+  private mutating func keep(
+    _ run: inout PlainRun, through window: RawSpan, base: UInt64, lastHeader: UInt64,
+    _ ground: Ground, _ flat: inout MutableSpan<SizeCounts>
+  ) {
+    guard let beginnings = chunks.beginnings,
+      run.chunk &- base &+ ground.headerReach <= UInt64(window.byteCount)
+    else { return }
+    let (first, size) = (run.chunk, run.field & ~7)
+    var count = 0
+    var room = beginnings.room()
+    while true {
+      // The last header's chunk is the first that is not kept, but its first bytes are.
+      run.advance(
+        through: window, base: base,
+        lastHeader: min(lastHeader, UInt64(window.byteCount) &- ground.headerReach),
+        ground: ground, flat: &flat, keeper: &room)
+      count += run.count
+      beginnings.take(room)
+      guard room.isFull else { break }
+      room = beginnings.room()
+    }
+    run.count = count
+    chunks.appendRun(kept(first, size: size, .inUse), count: count)
+  }
+
+  /// Keeps the pending chunk, of which `window`, which begins at `base`, may hold the beginning.
+  private mutating func collect(
+    _ chunk: UInt64, size: UInt64, _ state: ChunkState, from window: RawSpan, base: UInt64
+  ) {
+    if ground.keepsBeginnings, state == .inUse, chunk >= base {
+      saveLinks(of: chunk, from: window, base: base)
+    }
+    collect(chunk, size: size, state)
+  }
+
+  /// Keeps the chunk at `chunk`; if it is in use, it is the pending one, whose first words are saved.
   mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
-    chunks.append(
-      Chunk(
-        userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- ground.unusable,
-        state: state,
-        arena: ground.arena))
+    let kept = kept(chunk, size: size, state)
+    if ground.keepsBeginnings, state == .inUse {
+      chunks.append(kept, beginning: savedBeginning)
+    } else {
+      chunks.append(kept)
+    }
+  }
+
+  @inline(__always)
+  private func kept(_ chunk: UInt64, size: UInt64, _ state: ChunkState) -> Chunk {
+    Chunk(
+      userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- ground.unusable,
+      state: state, arena: ground.arena)
   }
 }
 

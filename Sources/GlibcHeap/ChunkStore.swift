@@ -1,6 +1,7 @@
-// Chunks that are kept, in blocks of which none ever moves.
+// Chunks that are kept, in the order in which a walk meets them.
 
 import HeapModel
+import RemoteMemory
 
 /// Which chunks are kept, where not all are wanted: so many, spread evenly over those of some sizes.
 package struct ChunkSample: Hashable, Sendable {
@@ -18,9 +19,185 @@ package struct ChunkSample: Hashable, Sendable {
 
 /// A growing list of chunks.
 ///
+/// If the first bytes of those in use are kept, too, most come as runs of which only that is kept: with the
+/// size fields it tells the rest, which is worked out when somebody looks at them.
+struct ChunkStore: Sendable {
+  private var chunks: ChunkBlocks
+  /// Chunks that nobody has looked at yet, if their first bytes are kept.
+  private var pending = ChunkBlocks(isFilledInStops: true)
+  /// The first bytes of those of them that are marked, and of the chunks of runs.
+  let beginnings: ChunkBeginnings?
+  /// Nil if all are kept.
+  private let sample: ChunkSample?
+  /// Of how many chunks of the sample's sizes one is kept, and how many there were.
+  private var stride = 1
+  private var seen = 0
+
+  /// What a pending chunk carries that has a record, and what stands for a run: its address is that of the
+  /// first chunk, its size the number of chunks.
+  private enum Mark {
+    static let hasRecord = UInt32.max
+    static let isRun = UInt32.max - 1
+  }
+
+  /// Makes an empty list, which keeps all chunks or a sample; with `beginnings`, all, and their first bytes
+  /// there.
+  init(_ sample: ChunkSample? = nil, beginnings: ChunkBeginnings? = nil) {
+    self.sample = beginnings == nil ? sample : nil
+    self.beginnings = beginnings
+    chunks = ChunkBlocks(isFilledInStops: beginnings == nil)
+    if let sample { chunks.reserve(sample.limit) }
+  }
+
+  /// Adds one, if it is wanted.
+  mutating func append(_ chunk: Chunk) {
+    guard beginnings == nil else { return pending.append(chunk) }
+    guard let sample else { return chunks.append(chunk) }
+    guard sample.sizes.contains(chunk.size) else { return }
+    seen += 1
+    guard (seen - 1).isMultiple(of: stride) else { return }
+    if chunks.count == sample.limit {
+      chunks.thin()
+      stride *= 2
+    }
+    guard (seen - 1).isMultiple(of: stride) else { return }
+    chunks.append(chunk)
+  }
+
+  /// Adds one in use whose first words are `beginning`.
+  mutating func append(_ chunk: Chunk, beginning: Beginning) {
+    guard let beginnings else { return append(chunk) }
+    var chunk = chunk
+    chunk.held = Mark.hasRecord
+    pending.append(chunk)
+    beginnings.append(field: chunk.size, beginning)
+  }
+
+  /// Adds `count` chunks in use that follow each other from `first` on, whose records were put into
+  /// `beginnings`; they are like `first` but for their sizes.
+  mutating func appendRun(_ first: Chunk, count: Int) {
+    guard count > 0 else { return }
+    var run = first
+    run.usableSize = first.size &- first.usableSize
+    run.size = UInt64(count)
+    run.held = Mark.isRun
+    pending.append(run)
+  }
+
+  /// Has the chunks looked at that nobody has looked at; `pause` is called every so often.
+  mutating func lookAtBeginnings(pause: () -> Void = {}) {
+    guard let beginnings else { return }
+    var looked = ChunkBlocks(isFilledInStops: false)
+    swap(&looked, &chunks)
+    var batch: [Chunk] = []
+    batch.reserveCapacity(Self.batch)
+    var next = 0
+    func tell() {
+      if batch.isEmpty { return }
+      beginnings.withRecords(from: next, count: batch.count) { records in
+        var chunks = batch.mutableSpan
+        beginnings.reader.tell(&chunks, records: records)
+      }
+      next += batch.count
+      looked.append(batch)
+      batch.removeAll(keepingCapacity: true)
+      pause()
+    }
+    pending.forEach { entry in
+      guard entry.held == Mark.hasRecord || entry.held == Mark.isRun else {
+        tell()
+        looked.append(entry)
+        return
+      }
+      Self.forEachChunk(of: entry, record: next + batch.count, beginnings) { chunk in
+        batch.append(chunk)
+        if batch.count == beginnings.contiguous(from: next, count: Self.batch) { tell() }
+      }
+    }
+    tell()
+    chunks = looked
+    pending.removeAll()
+    beginnings.removeAll()
+  }
+
+  /// How many chunks are looked at at once.
+  private static let batch = 4096
+
+  /// Calls `body` with the chunks that `entry`, whose first record has the number `record`, stands for.
+  @inline(__always)
+  private static func forEachChunk(
+    of entry: Chunk, record: Int, _ beginnings: ChunkBeginnings, _ body: (Chunk) -> Void
+  ) {
+    var chunk = entry
+    chunk.held = 0
+    guard entry.held == Mark.isRun else { return body(chunk) }
+    var (index, left) = (record, Int(entry.size))
+    while left > 0 {
+      let count = beginnings.contiguous(from: index, count: left)
+      // The numbers of later ones stay the same while `body` uses up the first.
+      beginnings.withRecords(from: index, count: count) { records in
+        for place in 0..<count {
+          chunk.size = ChunkBeginnings.size(in: records, at: place)
+          chunk.usableSize = chunk.size &- entry.usableSize
+          body(chunk)
+          chunk.userAddress = RemoteAddress(chunk.userAddress.bits &+ chunk.size)
+        }
+      }
+      index += count
+      left -= count
+    }
+  }
+
+  /// Removes those at the end whose user addresses are `address` or more.
+  mutating func removeLast(from address: RemoteAddress) {
+    while let last = pending.last, let beginnings {
+      switch last.held {
+      case Mark.isRun:
+        var kept = 0
+        let count = Int(last.size)
+        Self.forEachChunk(of: last, record: beginnings.count - count, beginnings) { chunk in
+          if chunk.userAddress < address { kept += 1 }
+        }
+        if kept == count { return }
+        pending.removeLast()
+        beginnings.removeLast(count - kept)
+        var run = last
+        run.size = UInt64(kept)
+        if kept > 0 { return pending.append(run) }
+      case let mark:
+        guard last.userAddress >= address else { return }
+        pending.removeLast()
+        if mark == Mark.hasRecord { beginnings.removeLast(1) }
+      }
+    }
+    while let last = chunks.last, last.userAddress >= address { chunks.removeLast() }
+  }
+
+  /// Calls `body` with each of them.
+  func forEach(_ body: (Chunk) -> Void) {
+    chunks.forEach(body)
+    guard let beginnings else { return }
+    var next = 0
+    pending.forEach { entry in
+      Self.forEachChunk(of: entry, record: next, beginnings, body)
+      if entry.held == Mark.isRun { next += Int(entry.size) }
+      if entry.held == Mark.hasRecord { next += 1 }
+    }
+  }
+
+  /// All of them in one array, after they were looked at; blocks go as they are copied, so that there are
+  /// never two of each.
+  consuming func joined() -> [Chunk] {
+    lookAtBeginnings()
+    return chunks.joined()
+  }
+}
+
+/// Chunks in blocks of which none ever moves.
+///
 /// An array that has no more room copies all it holds: of a million chunks in 20 ms, for which a stopped
 /// target would have to wait. Here only a new block begins.
-struct ChunkStore: Sendable {
+private struct ChunkBlocks: Sendable {
   /// How many chunks a block holds: 40 MiB, of which what is not touched costs nothing.
   ///
   /// glibc gives a block of more than 32 MiB a mapping of its own, so that it is given back when it goes.
@@ -29,64 +206,70 @@ struct ChunkStore: Sendable {
   /// The blocks that are full.
   private var full: [[Chunk]] = []
   private var current: [Chunk] = []
-  /// Nil if all are kept.
-  private let sample: ChunkSample?
-  /// Of how many chunks of the sample's sizes one is kept, and how many there were.
-  private var stride = 1
-  private var seen = 0
+  /// Whether a stopped target waits while they are filled: to make a page of 2 MiB takes half a millisecond.
+  private let isFilledInStops: Bool
 
-  /// Makes an empty list, which keeps all chunks or a sample.
-  init(_ sample: ChunkSample? = nil) {
-    self.sample = sample
-    if let sample { current.reserveCapacity(sample.limit) }
+  init(isFilledInStops: Bool) {
+    self.isFilledInStops = isFilledInStops
   }
 
-  /// Adds one, if it is wanted.
+  var count: Int { full.reduce(current.count) { $0 + $1.count } }
+  var last: Chunk? { current.last ?? full.last?.last }
+
+  mutating func reserve(_ count: Int) { current.reserveCapacity(count) }
+
   mutating func append(_ chunk: Chunk) {
-    if let sample {
-      guard sample.sizes.contains(chunk.size) else { return }
-      seen += 1
-      guard (seen - 1).isMultiple(of: stride) else { return }
-      if current.count == sample.limit { thin() }
-      guard (seen - 1).isMultiple(of: stride) else { return }
-      current.append(chunk)
-      return
-    }
     if current.count == current.capacity { beginBlock() }
     current.append(chunk)
   }
 
-  /// Removes those at the end whose user addresses are `address` or more.
-  mutating func removeLast(from address: RemoteAddress) {
-    while let last = current.last, last.userAddress >= address { current.removeLast() }
+  mutating func append(_ chunks: [Chunk]) {
+    let fitting = min(chunks.count, current.capacity - current.count)
+    current += chunks[..<fitting]
+    if fitting < chunks.count {
+      beginBlock()
+      current += chunks[fitting...]
+    }
+  }
+
+  /// Removes all, and keeps the memory of the block that is being filled.
+  mutating func removeAll() {
+    full = []
+    current.removeAll(keepingCapacity: true)
+  }
+
+  mutating func removeLast() {
+    if current.isEmpty, let block = full.popLast() { current = block }
+    if !current.isEmpty { current.removeLast() }
   }
 
   /// Keeps every second one, in the same memory.
-  private mutating func thin() {
+  mutating func thin() {
     var kept = 0
     for index in Swift.stride(from: 0, to: current.count, by: 2) {
       current[kept] = current[index]
       kept += 1
     }
     current.removeLast(current.count - kept)
-    stride *= 2
   }
 
   private mutating func beginBlock() {
     if !current.isEmpty { full.append(current) }
-    current = []
-    current.reserveCapacity(Self.blockCount)
+    if isFilledInStops {
+      current = []
+      current.reserveCapacity(Self.blockCount)
+    } else {
+      current = [Chunk](hugeCapacity: Self.blockCount)
+    }
   }
 
-  /// Calls `body` with each of them.
   func forEach(_ body: (Chunk) -> Void) {
     for block in full { block.forEach(body) }
     current.forEach(body)
   }
 
-  /// All of them in one array; blocks go as they are copied, so that there are never two of each.
   consuming func joined() -> [Chunk] {
-    let count = full.reduce(current.count) { $0 + $1.count }
+    if full.isEmpty { return current }
     var chunks: [Chunk] = []
     chunks.reserveCapacity(count)
     for index in full.indices {

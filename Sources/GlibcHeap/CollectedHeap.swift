@@ -70,16 +70,16 @@ package struct CollectedHeap: Sendable {
     let store = chunks
     chunks = ChunkStore()
     var finished = store.joined()
-    for index in finished.indices where !states.isEmpty {
-      if let state = states[finished[index].userAddress.bits &- 16] {
-        finished[index].state = state
-      }
-    }
     // Sorting needs room for half of them; the walk has often met them in this order.
     let isSorted = finished.indices.dropFirst().allSatisfy {
       finished[$0 - 1].userAddress < finished[$0].userAddress
     }
     if !isSorted { finished.sort { $0.userAddress < $1.userAddress } }
+    for (chunk, state) in states {
+      if let index = finished.index(of: chunk &+ 16, by: { $0.userAddress.bits }) {
+        finished[index].state = state
+      }
+    }
     return finished
   }
 

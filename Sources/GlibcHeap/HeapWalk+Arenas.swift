@@ -186,7 +186,8 @@ extension HeapWalk {
       arena: Int32(truncatingIfNeeded: index), boundary: 0,
       // Bit 1 says mmapped and bit 3 is never set; in the main arena, bit 2 (not main) neither.
       forbiddenFlags: isMain ? 0b1110 : 0b1010,
-      linking: linking, collectsChunks: options.collectsChunks, isLocked: isArenaLocked)
+      linking: linking, collectsChunks: options.collectsChunks,
+      keepsBeginnings: scan.chunks.beginnings != nil, isLocked: isArenaLocked)
     if tagsMemory { scan.ground.unusable = 16 }
     if watchesCaches {
       let sizes = TcacheLayout.chunkSizes

@@ -31,7 +31,8 @@ extension HeapWalk {
   mutating func addMmapped(to collected: inout CollectedHeap) throws(ReadFault) {
     let found = try locateMmapped()
     let mappedBytes = found.reduce(0) { $0 &+ $1.mappingSize }
-    for chunk in found {
+    let beginnings = try beginnings(of: found)
+    for (index, chunk) in found.enumerated() {
       let kind = marks.kind(of: chunk.chunk)
       let isCached = if case .cached = kind { true } else { false }
       collected.mmappedRanges.append(chunk.range)
@@ -41,16 +42,28 @@ extension HeapWalk {
         if isCached { $0.cached += 1 } else { $0.inUse += 1 }
       }
       if options.collectsChunks {
-        scan.chunks.append(
-          Chunk(
-            userAddress: RemoteAddress(chunk.chunk &+ 16), size: chunk.size,
-            usableSize: chunk.size &- overhead, state: isCached ? .tcache : .inUse, arena: nil))
+        let kept = Chunk(
+          userAddress: RemoteAddress(chunk.chunk &+ 16), size: chunk.size,
+          usableSize: chunk.size &- overhead, state: isCached ? .tcache : .inUse, arena: nil)
+        if let beginnings, !isCached, beginnings[index, 0] != nil {
+          scan.chunks.append(
+            kept, beginning: Beginning((0..<8).map { beginnings[index, $0] ?? 0 }))
+        } else {
+          scan.chunks.append(kept)
+        }
       }
     }
     let isExact = compareMmapped(count: found.count, bytes: mappedBytes)
     collected.partial.systemAndMmappedBytes &+= isExact ? mappedBytes : mmapTotals.bytes
     collected.partial.accountedBytes &+=
       isExact ? mappedBytes : min(mmapTotals.bytes, mappedBytes)
+  }
+
+  /// The first words of `chunks`, nil if they are not wanted.
+  private func beginnings(of chunks: [MmappedChunk]) throws(ReadFault) -> GatheredWords? {
+    guard scan.chunks.beginnings != nil else { return nil }
+    return try reader.gather(
+      at: chunks.map { RemoteAddress($0.chunk &+ 16) }, wordsEach: ChunkBeginnings.byteCount / 8)
   }
 
   /// The mmapped chunks as they are in the present stop.

@@ -134,7 +134,7 @@ extension HeapWalk {
       state.beforeRun = state.hasPending ? scan.chunk : nil
       state.runStart = address
       if state.hasPending { finishPending(isInUse: words.field & 1 != 0, before: words) }
-      scan.begin(at: address, words)
+      scan.begin(at: address, words, beginning: beginning(at: address))
       state.hasPending = true
       try runScan(&state, in: segment)
     case .top(let field):
@@ -176,7 +176,7 @@ extension HeapWalk {
         "top was being split: the chunk before it still reached to the end of the segment")
       var rest = words
       rest.field = top &- address | words.field & 7
-      scan.begin(at: address, rest)
+      scan.begin(at: address, rest, beginning: beginning(at: address))
       state.hasPending = true
       state.isTopSplitting = true
       state.address = top
@@ -321,7 +321,7 @@ extension HeapWalk {
   private mutating func words(
     at address: UInt64, in segment: Segment
   ) throws(ReadFault) -> HeaderWords? {
-    let needed = min(32, segment.readLimit &- address)
+    let needed = min(scan.ground.headerReach, segment.readLimit &- address)
     if !window.holds(address, needed) {
       if let words = try farHeaders.words(at: address, limit: segment.readLimit, reader: reader),
         scan.isPlausible(words.field, at: address)
@@ -334,6 +334,14 @@ extension HeapWalk {
       noteSwappedLinks(of: address)
     }
     return window.header(at: address)
+  }
+
+  /// The first words of the chunk at `address`, nil if they are not wanted; zeros where they are on a page
+  /// that was never touched.
+  func beginning(at address: UInt64) -> Beginning? {
+    guard scan.ground.keepsBeginnings else { return nil }
+    if !window.holds(address, 32), let far = farHeaders.beginning(at: address) { return far }
+    return Beginning((0..<8).map { window.word(at: address &+ 16 &+ 8 &* $0) ?? 0 })
   }
 
   /// The end of the two or three 16-byte pseudo-chunks that end a segment of the main arena.

@@ -14,7 +14,7 @@ extension HeapWalk {
   /// Whether the target must be let run before the header at `address` is read.
   func mustProceed(before address: UInt64, after state: SegmentWalk, in segment: Segment) -> Bool {
     guard let pacing, address < segment.readLimit, segment.readLimit &- address >= 16,
-      !window.holds(address, min(32, segment.readLimit &- address)),
+      !window.holds(address, min(scan.ground.headerReach, segment.readLimit &- address)),
       !farHeaders.holds(address), pacing.isDue
     else { return false }
     // At least one chunk a stop.
@@ -56,6 +56,7 @@ extension HeapWalk {
   mutating func nextMoment(ofArena goesOnInArena: Bool = true) throws(ReadFault) {
     guard let pacing else { return }
     pacing.letRun()
+    scan.chunks.lookAtBeginnings(pause: pacing.attend)
     leaveFastbins()
     if goesOnInArena { try followFastbinsAhead() }
     try stopAgain(pacing)

@@ -176,7 +176,9 @@ package struct HeapWalk: ~Copyable {
     self.data = data
     self.hints = hints
     self.parameters = parameters
-    farHeaders = FarHeaders(hints.farHeaders)
+    let beginnings = buffers.beginnings
+    farHeaders = FarHeaders(hints.farHeaders, keepsBeginnings: beginnings != nil)
+    scan.chunks = ChunkStore(options.sample, beginnings: beginnings)
     window = buffers.window
     probe = buffers.probe
     sizes = buffers.sizes
@@ -279,7 +281,6 @@ package struct HeapWalk: ~Copyable {
     var collected = CollectedHeap(HeapSnapshot())
     collected.heldWords = heldWords
     collected.keepsChunks = options.collectsChunks
-    scan.chunks = ChunkStore(options.sample)
     var index = 0
     while index < arenas.count {
       if includes(arena: copies.firstArena + index) {
@@ -343,7 +344,9 @@ package struct HeapWalk: ~Copyable {
 
   /// Gives the memory that it has worked with to another walk.
   consuming func takeBuffers() -> WalkBuffers {
-    WalkBuffers(window: window, probe: probe)
+    WalkBuffers(
+      window: window, probe: probe,
+      beginnings: copies.isLast ? nil : scan.chunks.beginnings?.another())
   }
 }
 
@@ -355,15 +358,20 @@ package struct WalkBuffers: ~Copyable {
   var window: Window
   var probe = Window(capacity: 128 << 10)
   var sizes = SizeTable()
+  /// Where the first bytes of chunks are kept, nil if they are not wanted.
+  let beginnings: ChunkBeginnings?
 
   /// Allocates it: about two MiB.
   ///
-  /// At most `largestRead` bytes are read at once.
-  package init(largestRead: Int = Self.largestRead) {
+  /// At most `largestRead` bytes are read at once. With `beginnings`, the first bytes of chunks in use are
+  /// kept there, and that all chunks are kept is asked for, too.
+  package init(largestRead: Int = Self.largestRead, beginnings: ChunkBeginnings? = nil) {
+    self.beginnings = beginnings
     window = Window(capacity: min(largestRead, Self.largestRead), readsAhead: true)
   }
 
-  init(window: consuming Window, probe: consuming Window) {
+  init(window: consuming Window, probe: consuming Window, beginnings: ChunkBeginnings?) {
+    self.beginnings = beginnings
     self.window = window
     self.probe = probe
     self.window.forget()

@@ -3,6 +3,22 @@
 import HeapModel
 import RemoteMemory
 
+/// What takes note of the chunks of a run.
+protocol RunKeeper {
+  /// Whether it has no room for another one.
+  var isFull: Bool { get }
+  /// Takes note of the chunk whose header is at `offset` in `bytes`.
+  mutating func keep(_ bytes: RawSpan, at offset: Int)
+}
+
+/// Takes note of nothing.
+struct KeepsNothing: RunKeeper {
+  var isFull: Bool { false }
+
+  @inline(__always)
+  func keep(_ bytes: RawSpan, at offset: Int) {}
+}
+
 /// A run of plain chunks: in use, not marked, in no fastbin, as most are.
 ///
 /// A loop of its own because so little is alive in it that it stays in registers.
@@ -14,10 +30,11 @@ struct PlainRun {
   var count = 0
 
   /// Counts chunks until one is not plain, its header lies after `lastHeader` (in bytes from `base`,
-  /// where the window begins), or the boundary is reached.
-  mutating func advance(
+  /// where the window begins), the boundary is reached, or `keeper` is full.
+  @inline(__always)
+  mutating func advance<Keeper: RunKeeper>(
     through window: RawSpan, base: UInt64, lastHeader: UInt64, ground: ChainScan.Ground,
-    flat: inout MutableSpan<SizeCounts>
+    flat: inout MutableSpan<SizeCounts>, keeper: inout Keeper
   ) {
     let inUseFlags = ground.forbiddenFlags | 1
     let boundary = ground.boundary &- base
@@ -30,7 +47,7 @@ struct PlainRun {
     var offset = chunk &- base
     var field = field
     var count = 0
-    while true {
+    while !keeper.isFull {
       let size = field & ~7
       let next = offset &+ size
       guard next <= lastHeader, next < boundary, size < SizeTable.flatLimit else { break }
@@ -44,6 +61,7 @@ struct PlainRun {
         window.word(at: Int(truncatingIfNeeded: offset) &+ 24) != tcacheKey
       else { break }
       flat[Int(truncatingIfNeeded: size >> 4)].inUse &+= 1
+      keeper.keep(window, at: Int(truncatingIfNeeded: offset))
       count &+= 1
       offset = next
       field = nextField

@@ -52,7 +52,8 @@ private func captureWhileItLives(
   let mappings = try targetFailure(process) { () throws(TargetError) in try process.mappings() }
   let reader = LiveMemoryReader(process)
   var options = WalkOptions(
-    pageSize: process.pageSize, collectsChunks: request.collectsChunks, scope: request.scope)
+    pageSize: process.pageSize, collectsChunks: request.collectsChunks || request.tellsTypes,
+    scope: request.scope)
   options.sample = request.sample
   options.tagsMemory = process.isToldToTagMemory
   // The few pages without which nothing can be told are brought back now, and none in the stop.
@@ -90,7 +91,8 @@ private func captureWhileItLives(
 
   let subject = CaptureSubject(
     process: process, target: target, mappings: mappings, options: options, hints: hints,
-    allHints: allHints, estimate: estimate, allowance: allowance)
+    allHints: allHints, estimate: estimate, allowance: allowance,
+    types: request.tellsTypes ? ChunkTypes(process, mappings: mappings, request) : nil)
   var captured = try subject.capture(request)
   var residency: ResidencyMap?
   if request.wantsResidency {
@@ -107,6 +109,7 @@ private func captureWhileItLives(
   }
   var facts = captured.facts
   var snapshot = snapshot(of: &captured, target)
+  let held = subject.types?.finish(&snapshot.chunks)
   let seen = target.witnesses.compared(with: snapshot)
   snapshot.findings += seen.findings
   facts.resynchronisations = snapshot.resynchronisations
@@ -114,7 +117,7 @@ private func captureWhileItLives(
   if case .arena(let index) = request.scope, snapshot.arenas.isEmpty {
     throw Failure(code: .usage, fact: "process \(process.pid) has no arena \(index)")
   }
-  return HeapReport(
+  var report = HeapReport(
     target: TargetFacts(
       pid: process.pid, namespacedPid: process.namespacedPid, command: process.command,
       executable: process.executable + (process.isExecutableDeleted ? " (deleted)" : ""),
@@ -126,6 +129,8 @@ private func captureWhileItLives(
     mappedDataBytes: mappings.reduce(0) {
       $0 &+ ($1.isPrivateAnonymousData ? $1.range.byteCount : 0)
     })
+  report.held = held
+  return report
 }
 
 private func snapshot(of captured: inout CapturedHeap, _ target: MallocTarget) -> HeapSnapshot {

@@ -24,6 +24,8 @@ struct CaptureRequest {
   var scope = WalkOptions.Scope.everything
   /// Whether every chunk is needed, not only their counts.
   var collectsChunks = false
+  /// Whether it is to be told what the chunks hold, for which every one is needed.
+  var tellsTypes = false
   /// Which chunks, nil for all.
   var sample: ChunkSample?
   /// Whether it matters which pages are in memory.

@@ -29,6 +29,18 @@ struct CaptureSubject {
   let estimate: CaptureEstimate
   /// What may be used of a processor without being made to wait, nil if there is no limit that matters.
   let allowance: ProcessorAllowance?
+  /// Who is shown the beginnings of chunks, nil if nobody is.
+  let types: ChunkTypes?
+
+  /// Room for the beginnings of chunks, nil if they are not wanted.
+  ///
+  /// Where work can be done between stops, a stop's are looked at before the next.
+  private func beginnings(isPaced: Bool) -> ChunkBeginnings? {
+    types.map { types in
+      let chunks = Int(clamping: estimate.chunks &+ estimate.chunks / 8)
+      return ChunkBeginnings(expected: isPaced ? min(chunks, 1 << 17) : chunks, reader: types)
+    }
+  }
 
   /// Captures it.
   ///
@@ -67,7 +79,8 @@ struct CaptureSubject {
     if pacing.sequence.takesPrecedence { reader.startAssistant() }
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
-      let buffers = WalkBuffers(largestRead: largestRead)
+      let buffers = WalkBuffers(
+        largestRead: largestRead, beginnings: beginnings(isPaced: isPaced))
       // Of a process with thousands of mappings, reading them takes longer than a stop may last.
       let before: DataRanges? = if isPaced { try data(pacing) } else { nil }
       let threads = try pacing.proceed()
@@ -149,7 +162,7 @@ struct CaptureSubject {
       heap = try HeapWalk.collect(
         of: target.instances, reader: reader, data: DataRanges(mappings), threads: [],
         options: options,
-        hints: hints, buffers: WalkBuffers(),
+        hints: hints, buffers: WalkBuffers(beginnings: beginnings(isPaced: true)),
         pacing: LivePacing(process, reader: reader, allowance: allowance))
       if reader.isAddressSpaceInUse() == false { throw .targetGone }
     } catch {
@@ -250,7 +263,8 @@ struct CaptureSubject {
     do throws(ReadFault) {
       let heap = try HeapWalk.collect(
         of: target.instances, reader: reader, data: DataRanges(mappings), threads: threads,
-        options: options, hints: hints, buffers: WalkBuffers())
+        options: options, hints: hints, buffers: WalkBuffers(beginnings: beginnings(isPaced: false))
+      )
       // The memory of what has ended reads as if it had never been touched.
       guard reader.isAddressSpaceInUse() != false else { throw ReadFault.targetGone }
       return (heap, reader.copiedBytes)

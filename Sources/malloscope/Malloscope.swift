@@ -73,8 +73,9 @@ struct MalloscopeCommand: ParsableCommand {
       """,
     version: Version.text,
     subcommands: [
-      HistogramCommand.self, WatchCommand.self, ChunksCommand.self, ArenasCommand.self,
-      DoctorCommand.self, DemoCommand.self, DemoTargetCommand.self, CloneKeeperCommand.self,
+      HistogramCommand.self, WatchCommand.self, TypesCommand.self, ChunksCommand.self,
+      ArenasCommand.self, DoctorCommand.self, DemoCommand.self, DemoTargetCommand.self,
+      CloneKeeperCommand.self,
     ],
     defaultSubcommand: HistogramCommand.self)
 }

@@ -103,10 +103,12 @@ struct PacedWalk {
 /// Walks `heap` in many stops and returns what was found; `change` makes another heap of it when it
 /// is let run, with the number of the stop that has just ended and the process.
 ///
+/// The first bytes of chunks are shown to `beginnings`.
 /// With `looksFirst`, an unstopped look at the heap comes before, as the tool takes one.
 func pacedWalk(
   _ heap: SyntheticHeap, stopsTarget: Bool = true, patience: Int = 1, looksFirst: Bool = true,
   lookingAt earlier: SyntheticHeap? = nil, collectsChunks: Bool = true,
+  beginnings: BeginningRecorder? = nil,
   change: @escaping (Int, ChangingProcess) -> Void = { _, _ in },
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws -> PacedWalk {
@@ -126,6 +128,9 @@ func pacedWalk(
   var collected = try HeapWalk.collect(
     of: instance, reader: process, data: DataRanges(process.mappings),
     threads: stopsTarget ? process.threads : [], options: options, hints: hints,
-    buffers: WalkBuffers(largestRead: 128 << 10), pacing: pacing)
+    buffers: WalkBuffers(
+      largestRead: 128 << 10,
+      beginnings: beginnings.map { ChunkBeginnings(expected: 0, reader: $0) }),
+    pacing: pacing)
   return PacedWalk(snapshot: collected.snapshot(), stops: pacing.stops)
 }

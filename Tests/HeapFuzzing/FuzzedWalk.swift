@@ -19,6 +19,11 @@ package struct FuzzedWalk {
 
   private var isPaced: Bool { mode & 3 >= 2 }
   private var looksFirst: Bool { mode & 4 != 0 }
+  /// Who is shown the first bytes of chunks, nil if nobody is.
+  private var beginnings: ChunkBeginnings? {
+    options.collectsChunks && mode & 32 != 0
+      ? ChunkBeginnings(expected: 0, reader: ShownChunks()) : nil
+  }
 
   /// Reads the first bytes of `input`; any bytes are an input.
   package init(_ input: [UInt8]) {
@@ -92,7 +97,8 @@ package struct FuzzedWalk {
     var collected = try HeapWalk.collect(
       of: ground.instance, reader: process, data: DataRanges(edits.heap.mappings),
       threads: threads, options: options, hints: hints,
-      buffers: WalkBuffers(largestRead: 128 << 10), pacing: isPaced ? process : nil)
+      buffers: WalkBuffers(largestRead: 128 << 10, beginnings: beginnings),
+      pacing: isPaced ? process : nil)
     return collected.snapshot()
   }
 
@@ -123,5 +129,13 @@ package struct FuzzedWalk {
       }
     }
     return failures
+  }
+}
+
+/// Looks at all bytes of the chunks that it is shown.
+private final class ShownChunks: BeginningsReader {
+  func tell(_ chunks: inout MutableSpan<Chunk>, records: RawSpan) {
+    precondition(records.byteCount == chunks.count * ChunkBeginnings.recordSize)
+    for index in chunks.indices { chunks[index].held = 1 }
   }
 }

@@ -1,0 +1,51 @@
+// Memory of our own in pages of 2 MiB, where the kernel has them.
+
+import Glibc
+
+/// Large blocks of memory that are to be filled at once.
+///
+/// A page of 4 KiB costs 1.5 us when it is first touched (measured on a virtual machine), which for 72 MiB is
+/// 28 ms; in huge pages it is 6 ms.
+@safe package struct HugeBlock: ~Copyable {
+  private static let pageSize = 2 << 20
+
+  /// Its first byte; valid as long as the block is.
+  package let start: UnsafeMutableRawPointer
+  /// Its size in bytes.
+  package let byteCount: Int
+
+  /// Allocates at least `byteCount` bytes and touches them.
+  package init(byteCount: Int) {
+    let size = max(1, (byteCount + Self.pageSize - 1) / Self.pageSize) * Self.pageSize
+    unsafe start = UnsafeMutableRawPointer.allocate(
+      byteCount: size, alignment: Self.pageSize)
+    self.byteCount = size
+    // Where it is refused, pages are small.
+    _ = unsafe madvise(start, size, MADV_HUGEPAGE)
+    for offset in stride(from: 0, to: size, by: 4096) {
+      unsafe start.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
+    }
+  }
+
+  deinit {
+    unsafe start.deallocate()
+  }
+}
+
+extension Array where Element: BitwiseCopyable {
+  /// An empty array with room for `count` elements, in huge pages where the kernel has them; nothing of it is
+  /// touched.
+  package init(hugeCapacity count: Int) {
+    unsafe self.init(unsafeUninitializedCapacity: count) { buffer, initialized in
+      initialized = 0
+      let bytes = UnsafeMutableRawBufferPointer(buffer)
+      guard let base = bytes.baseAddress else { return }
+      let first = (UInt(bitPattern: base) &+ 4095) & ~4095
+      let end = (UInt(bitPattern: base) &+ UInt(bytes.count)) & ~4095
+      guard let start = unsafe UnsafeMutableRawPointer(bitPattern: first), end > first else {
+        return
+      }
+      _ = unsafe madvise(start, Int(end - first), MADV_HUGEPAGE)
+    }
+  }
+}
