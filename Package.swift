@@ -57,6 +57,11 @@ let package = Package(
     .systemLibrary(
       name: "CElfutils", path: "Sources/CElfutils", pkgConfig: "libdw",
       providers: [.apt(["libelf-dev", "libdw-dev"])]),
+    .systemLibrary(
+      name: "CLzma", path: "Sources/CLzma", pkgConfig: "liblzma",
+      providers: [.apt(["liblzma-dev"])]),
+    // Needs libiberty-dev, which no pkg-config file tells.
+    .target(name: "CDemangle", linkerSettings: [.linkedLibrary("iberty")]),
     .target(name: "HeapModel", swiftSettings: parsing),
     .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing + fuzzed),
     .target(
@@ -66,7 +71,8 @@ let package = Package(
       name: "StopControl", dependencies: ["HeapModel", "LinuxTarget", "CPtrace"],
       swiftSettings: parsing),
     .target(
-      name: "Symbols", dependencies: ["HeapModel", "LinuxTarget", "CElfutils", "CPtrace"],
+      name: "Symbols",
+      dependencies: ["HeapModel", "LinuxTarget", "CElfutils", "CLzma", "CDemangle", "CPtrace"],
       swiftSettings: parsing),
     .target(
       name: "GlibcHeap", dependencies: ["HeapModel", "RemoteMemory"],

@@ -21,7 +21,12 @@ struct DebugFile: ~Copyable {
 
   /// Opens the file behind `descriptor`; `path` is for messages.
   init(_ descriptor: consuming OwnedDescriptor, path: String) throws(SymbolError) {
-    let handle = try ElfHandle.open(descriptor, path: path)
+    try self.init(try ElfHandle.open(descriptor, path: path))
+  }
+
+  /// Opens the file that `handle` is.
+  init(_ handle: consuming ElfHandle) throws(SymbolError) {
+    let path = handle.path
     let header = try handle.header()
     guard Int32(header.e_ident.4) == ELFCLASS64 else {
       throw .unsupported(path: path, what: .elfClass(header.e_ident.4))
@@ -75,13 +80,7 @@ struct DebugFile: ~Copyable {
   /// What the symbol table names of malloc.
   func symbols() throws(SymbolError) -> DebugSymbols {
     var found = DebugSymbols(symbols: MallocSymbols(path: handle.path))
-    guard let (section, linked) = handle.section(ofType: SHT_SYMTAB),
-      section.sh_size <= ElfHandle.pieceLimit, linked.sh_size <= ElfHandle.pieceLimit
-    else { return found }
-    let table = SymbolTable(
-      symbols: try handle.bytes(
-        at: FileRange(offset: section.sh_offset, byteCount: section.sh_size)),
-      names: try handle.bytes(at: FileRange(offset: linked.sh_offset, byteCount: linked.sh_size)))
+    guard let table = try handle.symbolTable() else { return found }
     var places: [String: Set<Symbol>] = [:]
     let wanted = MallocSymbols.variableNames + MallocSymbols.threadLocalNames + DebugSymbols.code
     for (name, symbol) in table.symbols(named: wanted) {
@@ -125,21 +124,15 @@ extension SymbolTable {
     var found: [(name: String, symbol: Symbol)] = []
     for index in 0..<count {
       guard var symbol = Symbol(symbols, at: index * Symbol.byteCount), symbol.isDefined,
-        let name = names.first(where: { self.names.holds($0.bytes, at: Int(symbol.nameOffset)) })
+        let name = names.first(where: {
+          self.names.begins(with: $0.bytes, at: Int(symbol.nameOffset))
+        })
       else { continue }
       // The same place under two strings of the same name.
       symbol.nameOffset = 0
+      symbol.binding = 0
       found.append((name.name, symbol))
     }
     return found
-  }
-}
-
-extension FileBytes {
-  /// Whether `pattern` lies at `offset`.
-  fileprivate func holds(_ pattern: [UInt8], at offset: Int) -> Bool {
-    guard offset <= count - pattern.count else { return false }
-    for index in pattern.indices where bytes[offset + index] != pattern[index] { return false }
-    return true
   }
 }

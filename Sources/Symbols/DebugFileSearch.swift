@@ -49,11 +49,8 @@ package struct DebugFileSearch: Sendable {
       names: directory == nil ? [] : names(of: loaded, module))
     let buildID = loaded.image.buildID
     for place in buildID.count > 1 ? ways.places(of: buildID) : [] {
-      guard let descriptor = open(place, &lookup) else { continue }
       do throws(SymbolError) {
-        let file = try DebugFile(descriptor, path: place.path)
-        let found = file.buildID
-        guard found == buildID else { throw .otherBuild(path: place.path, buildID: found) }
+        guard let file = try ways.file(at: place, buildID: buildID) else { continue }
         if try take(file, ways, wantsTypes: wantsTypes, &lookup) { return lookup }
       } catch {
         lookup.rejected.append(error)
@@ -83,23 +80,13 @@ package struct DebugFileSearch: Sendable {
 
   /// What a debug file of the library may be called: as the library itself says, and like it.
   private func names(of loaded: LoadedImage, _ module: LoadedModule?) -> [String] {
-    var names: [String] = []
+    var link: String?
     if let module, let opened = try? objects.openFile(of: module),
-      let file = try? DebugFile(opened.descriptor, path: loaded.path), let link = file.link
+      let file = try? DebugFile(opened.descriptor, path: loaded.path)
     {
-      names.append(link)
+      link = file.link
     }
-    if let own = loaded.path.split(separator: "/").last { names += ["\(own).debug", "\(own)"] }
-    return names
-  }
-
-  private func open(_ place: DebugFileWays.Place, _ lookup: inout DebugLookup) -> OwnedDescriptor? {
-    do throws(SymbolError) {
-      return try place.open()
-    } catch {
-      lookup.rejected.append(error)
-      return nil
-    }
+    return DebugFileWays.names(link: link, path: loaded.path)
   }
 
   /// Takes what `file` says and returns whether no other need be looked at.
@@ -123,7 +110,7 @@ package struct DebugFileSearch: Sendable {
   ) throws(SymbolError) -> [MallocSymbols.Structure: MallocSymbols.Layout] {
     let path = file.handle.path
     let part = file.sharedPart
-    guard let part, let shared = sharedFile(part, besides: path, ways) else {
+    guard let part, let shared = ways.sharedFile(part, besides: path) else {
       let dwarf = try DwarfHandle.open(file.handle)
       return try Self.layouts(in: dwarf, path: path, codeAddress, missing: part?.name)
     }
@@ -143,19 +130,5 @@ package struct DebugFileSearch: Sendable {
     reader.read(unit)
     guard reader.layouts.isEmpty else { return reader.layouts }
     throw .noTypes(path: path, reason: missing.map { .inMissingFile($0) } ?? .noStructure)
-  }
-
-  /// Opens the file that holds what several debug files share.
-  private func sharedFile(
-    _ part: (name: String, buildID: [UInt8]), besides path: String, _ ways: DebugFileWays
-  ) -> DwarfHandle? {
-    guard part.buildID.count > 1 else { return nil }
-    for place in ways.places(ofShared: part.name, buildID: part.buildID, besides: path) {
-      guard let descriptor = try? place.open(),
-        let file = try? DebugFile(descriptor, path: place.path), file.buildID == part.buildID
-      else { continue }
-      return try? DwarfHandle.open(file.handle)
-    }
-    return nil
   }
 }

@@ -57,10 +57,51 @@ struct DebugFileWays {
     }
   }
 
+  /// Opens the debug file at `place`; nil if nothing is there.
+  ///
+  /// - Throws: `SymbolError.otherBuild` if it has another build id than `buildID`, or what `Place.open` and
+  ///   `DebugFile` throw.
+  func file(at place: Place, buildID: [UInt8]) throws(SymbolError) -> DebugFile? {
+    guard let descriptor = try place.open() else { return nil }
+    let file = try DebugFile(descriptor, path: place.path)
+    let found = file.buildID
+    guard found == buildID else { throw .otherBuild(path: place.path, buildID: found) }
+    return file
+  }
+
+  /// Opens the file that holds what several debug files, of which one is at `path`, share.
+  func sharedFile(_ part: (name: String, buildID: [UInt8]), besides path: String) -> DwarfHandle? {
+    guard part.buildID.count > 1 else { return nil }
+    for place in places(ofShared: part.name, buildID: part.buildID, besides: path) {
+      if let file = try? file(at: place, buildID: part.buildID) {
+        return try? DwarfHandle.open(file.handle)
+      }
+    }
+    return nil
+  }
+
+  /// What the debug file of the file at `path` may be called: as its link says, and like it.
+  static func names(link: String?, path: String) -> [String] {
+    var names = link.map { [$0] } ?? []
+    if let own = path.split(separator: "/").last { names += ["\(own).debug", "\(own)"] }
+    return names
+  }
+
   /// The places of the file with the symbols of the library, which has this build id; best first.
   func places(of buildID: [UInt8]) -> [Place] {
     let name = Self.name(of: buildID)
     return places(["/.build-id/\(name)", "/\(name)"] + names.map { "/" + $0 }, standard: [name])
+  }
+
+  /// The places of the file that the one at `path` names `link`, as GDB has them (its manual, "Separate
+  /// Debug Files").
+  func places(linked link: String, from path: String) -> [Place] {
+    let end = path.lastIndex(of: "/") ?? path.startIndex
+    let directory = path[..<end]
+    return bases.flatMap { base in
+      ["\(directory)/\(link)", "\(directory)/.debug/\(link)", "\(base.name)\(directory)/\(link)"]
+        .map { Place(name: $0, root: base.root) }
+    }
   }
 
   /// The places of what dwz took out of several debug files; `path` is one of these.

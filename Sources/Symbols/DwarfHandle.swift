@@ -10,7 +10,7 @@ import CElfutils
   /// The sections that types are in; the others are not even decompressed.
   private static let sections: Set<String> = [
     ".debug_info", ".debug_abbrev", ".debug_str", ".debug_line_str", ".debug_str_offsets",
-    ".debug_aranges",
+    ".debug_aranges", ".debug_types",
   ]
   /// The most bytes that they may have decompressed; those of a libc are about 10 MiB.
   private static let sizeLimit: UInt64 = 256 << 20

@@ -38,6 +38,15 @@ extension ELFFile {
   /// Its loaded segments, ascending.
   var segments: [ELFImage.Segment] { Self.segments(loads) }
 
+  /// What is added to its virtual addresses where it is loaded as `module`.
+  ///
+  /// - Throws: `SymbolError.noLoadBias`.
+  func loadBias(of module: LoadedModule) throws(SymbolError) -> UInt64 {
+    if isPositionDependent { return 0 }
+    guard let bias = module.loadBias(of: segments) else { throw .noLoadBias(path: module.name) }
+    return bias
+  }
+
   /// What these program headers, ascending, load.
   static func segments(_ loads: [ProgramHeader]) -> [ELFImage.Segment] {
     loads.map { segment in

@@ -66,13 +66,7 @@ extension ELFFile {
   /// The table of all symbols, which only section headers lead to; nil if the file was stripped
   /// or the table is larger than what is read.
   func allSymbols() throws(SymbolError) -> SymbolTable? {
-    guard let (section, linked) = handle.section(ofType: SHT_SYMTAB),
-      section.sh_size <= ElfHandle.pieceLimit, linked.sh_size <= ElfHandle.pieceLimit
-    else { return nil }
-    return SymbolTable(
-      symbols: try handle.bytes(
-        at: FileRange(offset: section.sh_offset, byteCount: section.sh_size)),
-      names: try handle.bytes(at: FileRange(offset: linked.sh_offset, byteCount: linked.sh_size)))
+    try handle.symbolTable()
   }
 
   /// The name under which other files ask for this one, nil if it has none.

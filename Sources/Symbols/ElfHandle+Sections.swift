@@ -5,10 +5,13 @@ import CElfutils
 extension ElfHandle {
   /// A section as its header states it.
   struct Section {
+    var number: Int
     var name: String
     var type: UInt32
     var file: FileRange
     var alignment: UInt64
+    /// Where it ends in memory, as an ELF virtual address.
+    var addressEnd: UInt64
     /// The size that it has in memory once it is decompressed, in bytes.
     var expandedSize: UInt64
   }
@@ -25,6 +28,29 @@ extension ElfHandle {
       return found == nil
     }
     return found
+  }
+
+  /// The table of all symbols, which only section headers lead to; nil if the file was stripped
+  /// or the table is larger than what is read.
+  func symbolTable() throws(SymbolError) -> SymbolTable? {
+    guard let (section, linked) = section(ofType: SHT_SYMTAB),
+      section.sh_size <= Self.pieceLimit, linked.sh_size <= Self.pieceLimit
+    else { return nil }
+    return SymbolTable(
+      symbols: try bytes(at: FileRange(offset: section.sh_offset, byteCount: section.sh_size)),
+      names: try bytes(at: FileRange(offset: linked.sh_offset, byteCount: linked.sh_size)),
+      sectionEnds: sectionEnds)
+  }
+
+  /// The ELF virtual addresses where sections end, by their numbers.
+  var sectionEnds: [UInt64] {
+    var ends: [UInt64] = []
+    unsafe forEachSection { _, section in
+      while ends.count < section.number { ends.append(.max) }
+      ends.append(section.addressEnd)
+      return true
+    }
+    return ends
   }
 
   /// Has libdw find no debugging section but those with one of `names`; returns how many bytes
@@ -73,11 +99,14 @@ extension ElfHandle {
           size = compression.ch_size
         }
         let section = Section(
+          number: min(unsafe elf_ndxscn(raw), Self.sectionLimit),
           name: unsafe String(cString: name), type: header.sh_type,
           file: FileRange(
             offset: header.sh_offset,
             byteCount: header.sh_type == UInt32(SHT_NOBITS) ? 0 : header.sh_size),
-          alignment: header.sh_addralign, expandedSize: size)
+          alignment: header.sh_addralign,
+          addressEnd: header.sh_addr.addingReportingOverflow(header.sh_size).partialValue,
+          expandedSize: size)
         if unsafe !body(raw, section) { return }
       }
       unsafe next = elf_nextscn(elf, raw)

@@ -19,6 +19,7 @@ import LinuxTarget
   private enum Source: ~Copyable {
     case file(OwnedDescriptor)
     case memory(MappedFile, HeaderBytes)
+    case copy(HeaderBytes)
   }
 
   let elf: OpaquePointer
@@ -49,7 +50,7 @@ import LinuxTarget
       throw .noWayToFile(
         name: path, attempts: [OpenAttempt(path: path, outcome: .refused(errno: error.number))])
     }
-    try checkSectionCount(descriptor, path: path, fileSize: size)
+    try checkSectionCount(path: path, fileSize: size) { descriptor.read(at: $0, into: &$1) }
     _ = elf_version(UInt32(EV_CURRENT))
     guard let elf = unsafe elf_begin(descriptor.number, ELF_C_READ, nil) else {
       throw .notELF(path: path)
@@ -72,15 +73,32 @@ import LinuxTarget
     return handle
   }
 
+  /// Opens the ELF file that `bytes` are; `path` is for messages.
+  static func open(_ bytes: [UInt8], path: String) throws(SymbolError) -> ElfHandle {
+    let size = UInt64(bytes.count)
+    try checkSectionCount(path: path, fileSize: size) { offset, buffer in
+      guard offset <= size, size - offset >= UInt64(buffer.count) else { return 0 }
+      let start = Int(offset)
+      buffer = Array(bytes[start..<start + buffer.count])
+      return buffer.count
+    }
+    let copy = HeaderBytes(bytes)
+    _ = elf_version(UInt32(EV_CURRENT))
+    guard let elf = unsafe elf_memory(copy.start, copy.count) else { throw .notELF(path: path) }
+    let handle = unsafe ElfHandle(elf: elf, source: .copy(copy), path: path, size: size)
+    guard unsafe elf_kind(handle.elf) == ELF_K_ELF else { throw .notELF(path: path) }
+    return handle
+  }
+
   /// Refuses a file whose header asks for more section headers than it can hold.
   ///
   /// When the header's own 16-bit count is 0, section header 0 holds a wider one, from which
   /// libelf sizes a table before anything bounds it.
   private static func checkSectionCount(
-    _ descriptor: borrowing OwnedDescriptor, path: String, fileSize: UInt64
+    path: String, fileSize: UInt64, _ read: (_ offset: UInt64, _ bytes: inout [UInt8]) -> Int
   ) throws(SymbolError) {
     var head = [UInt8](repeating: 0, count: 64)
-    guard descriptor.read(at: 0, into: &head) == head.count,
+    guard read(0, &head) == head.count,
       head.starts(with: [0x7f, 0x45, 0x4c, 0x46])
     else { throw .notELF(path: path) }
     let header = FileBytes(bytes: head)
@@ -88,7 +106,7 @@ import LinuxTarget
       table != 0
     else { return }
     var first = [UInt8](repeating: 0, count: 64)
-    guard descriptor.read(at: table, into: &first) == first.count,
+    guard read(table, &first) == first.count,
       let count = FileBytes(bytes: first).load(UInt64.self, at: 32)
     else { return }
     guard count <= fileSize / 64 else {
@@ -171,8 +189,8 @@ import LinuxTarget
   /// The file in memory, nil if a file is read.
   private var mapped: MappedFile? {
     switch source {
-    case .file: nil
     case .memory(let mapped, _): mapped
+    default: nil
     }
   }
 
@@ -189,6 +207,8 @@ import LinuxTarget
       else { return 0 }
       bytes = found
       return found.count
+    case .copy:
+      return 0
     }
   }
 

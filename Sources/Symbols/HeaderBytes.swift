@@ -1,8 +1,9 @@
-// The headers of an ELF file in memory, as a file without sections that libelf can be given.
+// Bytes that libelf can be given as a file: the headers of an ELF file in memory, or all of one.
 
 import HeapModel
 
-/// A buffer with an ELF header and program headers at their places, which libelf reads without a copy.
+/// A buffer with an ELF file, or with its header and program headers at their places, which libelf reads
+/// without a copy.
 @safe struct HeaderBytes: ~Copyable {
   /// The most bytes up to the end of the program headers; they nearly always follow the header.
   private static var limit: UInt64 { 1 << 20 }
@@ -43,6 +44,11 @@ import HeapModel
       throw .malformed(path: mapped.path, part: .programHeaders, value: place)
     }
     return HeaderBytes(head, table, at: Int(place))
+  }
+
+  /// Copies a whole file.
+  init(_ file: [UInt8]) {
+    self.init(file, [], at: file.count)
   }
 
   private init(_ head: [UInt8], _ table: [UInt8], at place: Int) {

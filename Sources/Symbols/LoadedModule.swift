@@ -71,6 +71,22 @@ package struct LoadedModule: Hashable, Sendable {
   /// The largest page that they have (aarch64).
   private static let largestPage: UInt64 = 65_536
 
+  /// Those of `modules` that are the rest of this one.
+  ///
+  /// Where constants and data are mapped from the same page of a file, the latter look like the beginning of
+  /// another copy of it; but that begins with the file's first page.
+  func continuations(among modules: [LoadedModule]) -> [LoadedModule] {
+    Array(
+      modules.filter {
+        $0.file == file && $0.base.range.lowerBound > base.range.lowerBound
+      }.prefix { $0.base.fileOffset != 0 })
+  }
+
+  /// This one and its `continuations`.
+  func joined(with continuations: [LoadedModule]) -> LoadedModule {
+    LoadedModule(base, mappings.dropFirst() + continuations.flatMap(\.mappings))
+  }
+
   /// Groups the mappings of files into modules, ascending by address.
   ///
   /// A file's next mapping continues its module if it lies further on in the file. One that does

@@ -37,18 +37,13 @@ struct MappedFile {
   private let read: (RemoteAddress, Int) -> [UInt8]?
 
   /// The file of `module`, one of `modules`; `read` reads the process's memory.
-  ///
-  /// Where constants and data are mapped from the same page of a file, the latter look like the beginning of
-  /// another copy of it; but that begins with the file's first page.
   init(
     _ module: LoadedModule, among modules: [LoadedModule] = [],
     read: @escaping (RemoteAddress, Int) -> [UInt8]?
   ) {
     path = module.name
-    let rest = modules.filter {
-      $0.file == module.file && $0.base.range.lowerBound > module.base.range.lowerBound
-    }.prefix { $0.base.fileOffset != 0 }
-    mappings = (module.mappings + rest.flatMap(\.mappings)).filter(\.isReadable)
+    mappings = module.joined(with: module.continuations(among: modules)).mappings
+      .filter(\.isReadable)
     self.read = read
   }
 

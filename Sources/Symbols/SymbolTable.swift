@@ -9,6 +9,7 @@ struct Symbol: Hashable {
 
   var nameOffset: UInt32
   var type: UInt8
+  var binding: UInt8
   var section: UInt16
   var value: UInt64
   /// How many bytes it names.
@@ -24,6 +25,7 @@ struct Symbol: Hashable {
     else { return nil }
     self.nameOffset = nameOffset
     self.type = info & 15
+    self.binding = info >> 4
     self.section = section
     self.value = value
     self.size = size
@@ -54,9 +56,16 @@ struct SymbolTable {
 
   var symbols: FileBytes
   var names: FileBytes
+  /// The ELF virtual addresses where sections end, by their numbers; empty if that is not known.
+  var sectionEnds: [UInt64] = []
 
   /// How many whole symbols it holds.
   var count: Int { symbols.count / Symbol.byteCount }
+
+  /// The ELF virtual address where section `number` ends, or the highest one if that is not known.
+  func end(ofSection number: UInt16) -> UInt64 {
+    sectionEnds.indices.contains(Int(number)) ? sectionEnds[Int(number)] : .max
+  }
 
   /// The addresses of those of `wanted` that the table defines.
   func definitions(of wanted: [String]) -> [String: UInt64] {

@@ -54,9 +54,7 @@ extension TargetObjects {
     if !LibraryName.isGlibc(module.fileName), try !file.definitions(of: ["malloc"]).isEmpty {
       return (0, [])
     }
-    let bias = file.isPositionDependent ? 0 : module.loadBias(of: file.segments)
-    guard let bias else { throw SymbolError.noLoadBias(path: module.name) }
-    return (bias, try file.slots(of: "malloc"))
+    return (try file.loadBias(of: module), try file.slots(of: "malloc"))
   }
 }
 

@@ -1,0 +1,2 @@
+// Types (to come).
+final class TypeIndex {}
