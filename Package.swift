@@ -129,7 +129,8 @@ let package = Package(
       dependencies: ["GlibcHeap", "HeapFuzzing", "HeapModel", "RemoteMemory", "TestKit"],
       swiftSettings: house),
     .testTarget(
-      name: "HeapTypesTests", dependencies: ["HeapTypes", "HeapModel", "RemoteMemory", "TestKit"],
+      name: "HeapTypesTests",
+      dependencies: ["HeapTypes", "HeapModel", "RemoteMemory", "LinuxTarget", "TestKit"],
       swiftSettings: house),
     .testTarget(
       name: "Arm64Tests",

@@ -1,24 +1,231 @@
 // From the beginning of a chunk to what it holds.
 
 package import HeapModel
-import RemoteMemory
 
 /// Tells chunk by chunk what is held, and keeps the table of types that this makes.
+///
+/// Each in-use chunk is asked for once with `type(of:beginning:)`; when that was done for all of them,
+/// `finish(_:)` looks at what one chunk alone does not tell.
 package struct TypeAttribution: ~Copyable {
   /// How many bytes of each chunk are looked at.
   package static let beginning = 64
 
-  private let sources: TypeSources
+  var meanings: PointerMeanings
+  var table = TypeTable()
+  var blocks: RuntimeBlocks
+  var questions = OpenQuestions()
+  private var swiftErrors = WordTable()
+  /// How many more words that point into no binary are followed to see whether they point to metadata.
+  private var metadataBudget: Int
+  private let contentNumbers: InlineArray<10, UInt32>
+  let unwritten: UInt32
+
   /// The types that were told up to now.
-  package private(set) var types: [HeldType] = [.unknown]
+  package var types: [HeldType] { table.types }
 
   /// Begins with no types.
   package init(_ sources: TypeSources) {
-    self.sources = sources
+    meanings = PointerMeanings(sources)
+    blocks = RuntimeBlocks(sources)
+    let hasSwift = sources.binaries.contains { $0.fileName.hasPrefix("libswiftCore.so") }
+    metadataBudget = hasSwift ? 200_000 : 2_000
+    var numbers = InlineArray<10, UInt32>(repeating: 0)
+    for content in Content.allCases {
+      numbers[content.rawValue] = table.number(
+        of: HeldType(
+          name: content.name, kind: .content, binary: nil,
+          evidence: TypeEvidence(.content, content.detail)))
+    }
+    contentNumbers = numbers
+    unwritten = table.number(
+      of: HeldType(
+        name: "not written yet (free-list links)", kind: .content, binary: nil,
+        evidence: TypeEvidence(.content, "the first words are links that malloc has left")))
   }
 
   /// The number of the type of `chunk`, whose first usable bytes are `beginning`: all of them, or 64.
-  package mutating func type(of chunk: Chunk, beginning: RawSpan) -> UInt32 {
-    0
+  package mutating func type(of chunk: Chunk, beginning bytes: RawSpan) -> UInt32 {
+    let beginning = Beginning(bytes, of: chunk)
+    guard beginning.wordCount > 0 else { return contentNumber(beginning) }
+    let first = beginning[0]
+    if meanings.spans.part(at: first) != nil {
+      let number = meanings.meaning(of: first)
+      switch meanings[number].kind {
+      case .vtable, .unnamedVtable, .constructionVtable: return object(number, beginning)
+      case .swift: return swiftObject(number, beginning)
+      default: break
+      }
+    } else if first & 7 == 0, SwiftCounts.arePlausible(beginning[1]), beginning.isPointer(first),
+      metadataBudget > 0
+    {
+      let number = meanings.allocatedMetadata(at: first)
+      if number != 0, meanings[number].kind == .swift { return swiftObject(number, beginning) }
+      metadataBudget -= 1
+    }
+    if let block = blocks.type(of: beginning, meanings.spans, &table) { return block }
+    if let number = pointerType(beginning) { return number }
+    return contentNumber(beginning)
+  }
+
+  // MARK: Objects
+
+  /// The type of a chunk whose first word is a pointer to a vtable.
+  private mutating func object(_ number: Int, _ beginning: Beginning) -> UInt32 {
+    let meaning = meanings[number]
+    guard meaning.kind != .constructionVtable, meaning.offsetToTop == 0 else {
+      return meanings.type(number, at: PointerPlace.remains.rawValue, in: &table)
+    }
+    let first = beginning[0]
+    var place = 0
+    for index in 1..<8 where beginning[index] == first {
+      // Of old objects in what is one block now, each still has its chunk's header before it.
+      let isHeader = beginning[index - 1] & ~7 == UInt64(index) * 8
+      place = (isHeader ? PointerPlace.remains : PointerPlace.array).rawValue
+      break
+    }
+    return meanings.type(number, at: place, in: &table)
+  }
+
+  /// The type of a chunk whose first word points to Swift metadata.
+  private mutating func swiftObject(_ number: Int, _ beginning: Beginning) -> UInt32 {
+    let meaning = meanings[number]
+    metadataBudget += 100
+    guard SwiftCounts.arePlausible(beginning[1]),
+      UInt64(meaning.instanceSize) <= beginning.usableSize
+    else { return meanings.type(number, at: PointerPlace.remains.rawValue, in: &table) }
+    if SwiftCounts.isDeinitialising(beginning[1]) {
+      return meanings.type(number, at: PointerPlace.ending.rawValue, in: &table)
+    }
+    if meaning.swiftKind == .error, beginning[2] != 0 {
+      return swiftError(number, beginning[2])
+    }
+    return meanings.type(number, at: 0, in: &table)
+  }
+
+  /// The type of an error of Swift's, whose own type's metadata is at `type`.
+  private mutating func swiftError(_ number: Int, _ type: UInt64) -> UInt32 {
+    if let known = swiftErrors[type] { return known }
+    guard swiftErrors.count < 10_000, let held = meanings.errorType(number, type) else {
+      return meanings.type(number, at: 0, in: &table)
+    }
+    let result = table.number(of: held)
+    swiftErrors.set(type, to: result)
+    return result
+  }
+
+  // MARK: Pointers at other places
+
+  /// The type by a pointer into a binary, or by what malloc has left; nil if there is nothing of the kind.
+  private mutating func pointerType(_ beginning: Beginning) -> UInt32? {
+    var best = PointerMeaning.Kind.nothing
+    var bestNumber = 0
+    var bestIndex = 0
+    var remains = 0
+    var pointers = 0
+    for index in 0..<beginning.wordCount {
+      let word = beginning[index]
+      guard word != 0 else { continue }
+      guard meanings.spans.part(at: word) != nil else {
+        if beginning.isPointer(word) { pointers += 1 }
+        continue
+      }
+      pointers += 1
+      let number = meanings.meaning(of: word)
+      let meaning = meanings[number]
+      if meaning.kind == .vtable {
+        if meaning.offsetToTop == 0 {
+          if let type = embedded(number, at: index, beginning) { return type }
+        }
+        remains = number
+      } else if meaning.kind > best, meaning.kind != .constructionVtable {
+        best = meaning.kind
+        bestNumber = number
+        bestIndex = index
+      }
+      if meaning.kind == .bin, index < 2, isLink(beginning[1 - index]) { return unwritten }
+    }
+    if isLastOfCache(beginning) { return unwritten }
+    askWhetherLink(beginning)
+    if remains != 0 {
+      return meanings.type(remains, at: PointerPlace.remains.rawValue, in: &table)
+    }
+    guard best > .bin else { return isThreadBin(beginning) ? unwritten : nil }
+    if best < .unnamedVtable, bestIndex > 1, pointers * 2 < beginning.wordCount { return nil }
+    if bestIndex > 0, TextRules.content(of: beginning) != nil { return nil }
+    return meanings.type(bestNumber, at: bestIndex, in: &table)
+  }
+
+  /// The type of a chunk that has the pointer of an object of its own at word `index`, not the first: an
+  /// array with its count before it, or something that has such an object in it; nil if what stands before
+  /// it makes neither likely.
+  private mutating func embedded(
+    _ number: Int, at index: Int, _ beginning: Beginning
+  ) -> UInt32? {
+    if index <= 2, isArray(at: index, beginning) {
+      return meanings.type(number, at: PointerPlace.array.rawValue, in: &table)
+    }
+    for before in 0..<index {
+      let word = beginning[before]
+      guard word < 1 << 32 || beginning.isPointer(word) else { return nil }
+    }
+    guard !isLastOfCache(beginning) else { return nil }
+    askWhetherLink(beginning)
+    return meanings.type(number, at: index, in: &table)
+  }
+
+  /// Whether word `index` - 1 is the count of an array of objects of which the first begins at word `index`
+  /// (Itanium C++ ABI, 2.7: the count stands right before the first, at +8 where they are aligned to 16).
+  private func isArray(at index: Int, _ beginning: Beginning) -> Bool {
+    let count = beginning[index - 1]
+    guard count > 0, count < 1 << 40, index == 1 || beginning[0] == 0 || count > 1 else {
+      return false
+    }
+    let room = beginning.usableSize &- UInt64(index) &* 8
+    guard room < beginning.usableSize, room / 8 >= count else { return false }
+    let largest = room / count & ~7
+    // The next object, if it is near enough to be seen.
+    if count > 1 {
+      for next in index + 1..<8 where beginning[next] == beginning[index] {
+        return UInt64(next - index) * 8 &* count <= room
+      }
+    }
+    // The objects fill the chunk but for what malloc rounds up to.
+    return room &- largest &* count < 32 &+ 8 &* min(count, 4)
+  }
+
+  // MARK: What malloc has left
+
+  /// Whether `word` can be a link of a list of free chunks: an address of a chunk or of a bin.
+  private func isLink(_ word: UInt64) -> Bool { word > 1 << 16 && word & 7 == 0 && word < 1 << 48 }
+
+  /// Whether the chunk begins as the last of a cache's list does when it is handed out: the link to none,
+  /// masked by its own address (glibc from 2.32 on, PROTECT_PTR), and the key taken away.
+  private func isLastOfCache(_ beginning: Beginning) -> Bool {
+    beginning[0] == beginning.address >> 12 && beginning[1] == 0 && beginning[0] >= 1 << 20
+  }
+
+  /// Whether both words are the same bin of an arena of a thread: those arenas stand at the beginning of
+  /// memory that is aligned to 64 MiB, and their bins end before 0x8d0 (glibc-facts, section 3).
+  private func isThreadBin(_ beginning: Beginning) -> Bool {
+    let word = beginning[0]
+    return word == beginning[1] && word & 7 == 0 && word >= 1 << 32 && word < 1 << 48
+      && word & 0x3FF_FFFF >= 0x60 && word & 0x3FF_FFFF < 0x8D0
+  }
+
+  /// Keeps the chunk for later if its first word is a masked link, perhaps.
+  private mutating func askWhetherLink(_ beginning: Beginning) {
+    guard beginning[1] == 0 else { return }
+    let link = beginning[0] ^ beginning.address >> 12
+    guard link & 15 == 0, link != 0, (link ^ beginning.address) >> 36 == 0 else { return }
+    questions.add(.link, beginning, link)
+  }
+
+  /// The number of the type that the contents alone make.
+  private mutating func contentNumber(_ beginning: Beginning) -> UInt32 {
+    let content = Content(beginning)
+    if content == .pointers || content == .mixed {
+      questions.askWhetherNode(beginning)
+    }
+    return contentNumbers[content.rawValue]
   }
 }

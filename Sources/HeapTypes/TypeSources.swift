@@ -25,13 +25,20 @@ package struct TypeSources {
   package var memory: any MemoryReader
   /// What symbols say.
   package var symbols: any SymbolLookup
+  /// The size of the target's pages.
+  package var pageSize: UInt64
+  /// Whether debug information is asked for the size of each C++ class, which takes longer.
+  package var asksLayouts: Bool
 
   /// Makes a set of sources.
   package init(
-    binaries: [MappedBinary], memory: any MemoryReader, symbols: any SymbolLookup
+    binaries: [MappedBinary], memory: any MemoryReader, symbols: any SymbolLookup,
+    pageSize: UInt64 = 4096, asksLayouts: Bool = false
   ) {
     self.binaries = binaries
     self.memory = memory
     self.symbols = symbols
+    self.pageSize = pageSize
+    self.asksLayouts = asksLayouts
   }
 }
