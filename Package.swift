@@ -62,6 +62,8 @@ let package = Package(
       providers: [.apt(["liblzma-dev"])]),
     // Needs libiberty-dev, which no pkg-config file tells.
     .target(name: "CDemangle", linkerSettings: [.linkedLibrary("iberty")]),
+    .systemLibrary(
+      name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .target(name: "HeapModel", swiftSettings: parsing),
     .target(name: "RemoteMemory", dependencies: ["HeapModel"], swiftSettings: parsing + fuzzed),
     .target(
@@ -80,7 +82,8 @@ let package = Package(
     .target(
       name: "HeapTypes", dependencies: ["HeapModel", "RemoteMemory"], swiftSettings: parsing),
     .target(name: "HeapAnalysis", dependencies: ["HeapModel"], swiftSettings: house),
-    .target(name: "Reports", dependencies: ["HeapModel", "HeapAnalysis"], swiftSettings: house),
+    .target(
+      name: "Reports", dependencies: ["HeapModel", "HeapAnalysis", "CZlib"], swiftSettings: house),
     .target(name: "TerminalUI", swiftSettings: house),
     .target(
       name: "WatchScreen", dependencies: ["HeapModel", "HeapAnalysis", "Reports", "TerminalUI"],
@@ -142,7 +145,7 @@ let package = Package(
     .testTarget(
       name: "ReportsTests",
       dependencies: ["Reports", "HeapAnalysis", "HeapModel", "TestKit"],
-      exclude: ["Golden"], swiftSettings: house),
+      exclude: ["Golden", "Decoders"], swiftSettings: house),
     .testTarget(
       name: "TerminalUITests", dependencies: ["TerminalUI", "TestKit"], swiftSettings: house),
     .testTarget(

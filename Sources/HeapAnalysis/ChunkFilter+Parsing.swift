@@ -100,7 +100,8 @@ extension ChunkFilter {
     return isLowerBound ? bound + 1...UInt64.max : 0...bound - 1
   }
 
-  private static func parseSize(
+  /// Reads one size, a number with or without a suffix; errors say that they are about `text`.
+  static func parseSize(
     _ bytes: Substring.UTF8View, in text: String
   ) throws(ChunkFilterError) -> UInt64 {
     let digits = bytes.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }

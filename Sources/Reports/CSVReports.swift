@@ -5,8 +5,8 @@ package import HeapModel
 
 /// The reports as CSV.
 ///
-/// Lines end in a line feed alone. No field can hold a comma, a quote or a line break, so none is
-/// quoted.
+/// Lines end in a line feed alone. No field but the names of types and files can hold a comma or a
+/// quote, so that only those are quoted where they need it.
 package enum CSVReports {
   /// Writes every exact size, in the options' order and at most their limit.
   ///
@@ -61,14 +61,18 @@ package enum CSVReports {
     try buffer.drain(into: &sink)
   }
 
-  /// Writes the chunks that `filter` accepts, at most `limit`, ascending by address.
+  /// Writes the chunks that `filter` accepts, at most `limit`, ascending by address; on request with
+  /// their types, which are empty for those that are not in use.
   ///
   /// - Throws: what the sink throws.
   package static func writeChunks<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, filter: ChunkFilter, limit: Int?, to sink: inout Sink
+    _ report: HeapReport, filter: ChunkFilter, limit: Int?, showsTypes: Bool = false,
+    to sink: inout Sink
   ) throws(Sink.Failure) {
     var buffer = OutputBuffer()
-    buffer.append("address,size,usable,state,arena\n")
+    buffer.append("address,size,usable,state,arena")
+    buffer.append(showsTypes ? ",type\n" : "\n")
+    let types = showsTypes ? TypeColumn(report) { $0.csvField } : nil
     var shown = 0
     for chunk in report.snapshot.chunks where filter.accepts(chunk) {
       if let limit, shown >= limit { break }
@@ -80,6 +84,7 @@ package enum CSVReports {
       buffer.append(chunk.state.name)
       buffer.append(UInt8(ascii: ","))
       buffer.append(arenaOf: chunk)
+      if let types { buffer.append("," + (types.name(of: chunk) ?? "")) }
       buffer.append(UInt8(ascii: "\n"))
       try buffer.drainIfFull(into: &sink)
     }

@@ -5,19 +5,19 @@ package import HeapModel
 
 /// The reports as JSON: one compact object and a line feed.
 package enum JSONReports {
-  /// Writes `malloscope/histogram/1`.
+  /// Writes `malloscope/histogram/1`, with the rows of `types` if they are asked for.
   ///
   /// - Throws: what the sink throws.
   package static func writeHistogram<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, tool: ToolFacts, to sink: inout Sink
+    _ report: HeapReport, types: TypeTableOptions? = nil, tool: ToolFacts, to sink: inout Sink
   ) throws(Sink.Failure) {
-    try writeHistogram(report, tool: tool, extra: { _ in }, to: &sink)
+    try writeHistogram(report, types: types, tool: tool, extra: { _ in }, to: &sink)
   }
 
   /// The same with what `extra` adds after the capture.
   static func writeHistogram<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, tool: ToolFacts, extra: (inout JSONWriter) -> Void,
-    to sink: inout Sink
+    _ report: HeapReport, types: TypeTableOptions?, tool: ToolFacts,
+    extra: (inout JSONWriter) -> Void, to sink: inout Sink
   ) throws(Sink.Failure) {
     let snapshot = report.snapshot
     var json = JSONWriter()
@@ -41,6 +41,7 @@ package enum JSONReports {
           try json.drainIfFull(into: &sink)
         }
       }
+      if let types { try json.types(report, types, into: &sink) }
       json.verdict(snapshot)
     }
     try json.finish(into: &sink)
@@ -89,22 +90,25 @@ package enum JSONReports {
   /// Writes `malloscope/chunks/1`: the chunks that `filter` accepts, at most `limit` of them.
   ///
   /// A chunk's `arena` is null if it is mmapped; `accepted` counts the chunks beyond the limit too.
+  /// With `showsTypes` a chunk has a `type`, null if it is not in use.
   ///
   /// - Throws: what the sink throws.
   package static func writeChunks<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, filter: ChunkFilter, limit: Int?, tool: ToolFacts, to sink: inout Sink
+    _ report: HeapReport, filter: ChunkFilter, limit: Int?, showsTypes: Bool = false,
+    tool: ToolFacts, to sink: inout Sink
   ) throws(Sink.Failure) {
     var json = JSONWriter()
     try json.object { json throws(Sink.Failure) in
       json.preamble("malloscope/chunks/1", tool: tool, report)
       var accepted = Tally()
       try json.array("chunks") { json throws(Sink.Failure) in
+        let types = showsTypes ? TypeColumn(report) : nil
         var shown = 0
         for chunk in report.snapshot.chunks where filter.accepts(chunk) {
           accepted.add(size: chunk.size)
           if let limit, shown >= limit { continue }
           shown += 1
-          json.chunk(chunk)
+          json.chunk(chunk, types)
           try json.drainIfFull(into: &sink)
         }
       }
@@ -119,7 +123,7 @@ package enum JSONReports {
 }
 
 extension JSONWriter {
-  fileprivate mutating func totals(_ snapshot: HeapSnapshot) {
+  mutating func totals(_ snapshot: HeapSnapshot) {
     number("system_bytes", snapshot.systemBytes)
     tally("in_use", snapshot.inUse)
     tally("free", snapshot.free)
@@ -213,13 +217,15 @@ extension JSONWriter {
     }
   }
 
-  fileprivate mutating func chunk(_ chunk: Chunk) {
+  /// Writes a chunk, with its type if there is a column of them.
+  fileprivate mutating func chunk(_ chunk: Chunk, _ types: TypeColumn?) {
     object { json in
       json.address("address", chunk.userAddress.bits)
       json.number("size", chunk.size)
       json.number("usable", chunk.usableSize)
       json.string("state", chunk.state.name)
       json.number("arena", chunk.arena.map(Int.init))
+      if let types { json.string("type", types.name(of: chunk)) }
     }
   }
 }

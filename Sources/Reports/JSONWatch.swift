@@ -13,7 +13,7 @@ package enum JSONWatch {
   ) throws(Sink.Failure) {
     guard let report = history.latest else { return }
     try JSONReports.writeHistogram(
-      report, tool: tool,
+      report, types: nil, tool: tool,
       extra: { json in
         json.object("watch") { json in
           json.number("sample", history.sampleCount)

@@ -32,12 +32,14 @@ package struct ReportOptions: Hashable, Sendable {
   package var style: TextStyle
   /// How wide text may be, in columns.
   package var columns: Int
+  /// Whether names of types are shown whole, however wide that makes a row: for what is no terminal.
+  package var showsFullNames: Bool
 
   /// Makes options, by default those of a plain run.
   package init(
     isExact: Bool = false, showsExactBytes: Bool = false, limit: Int? = nil,
     order: HistogramOrder = .size, isVerbose: Bool = false, style: TextStyle = TextStyle(),
-    columns: Int = 80
+    columns: Int = 80, showsFullNames: Bool = false
   ) {
     self.isExact = isExact
     self.showsExactBytes = showsExactBytes
@@ -46,5 +48,6 @@ package struct ReportOptions: Hashable, Sendable {
     self.isVerbose = isVerbose
     self.style = style
     self.columns = columns
+    self.showsFullNames = showsFullNames
   }
 }

@@ -1,6 +1,6 @@
 // The screen that `malloscope PID` shows.
 
-import HeapAnalysis
+package import HeapAnalysis
 package import HeapModel
 
 /// The histogram as text: who, totals, arenas if there are several, sizes, findings.
@@ -8,11 +8,12 @@ package enum TextHistogram {
   /// How many arenas are shown unless all are wanted.
   private static let arenaCount = 6
 
-  /// Writes the report to `sink`.
+  /// Writes the report to `sink`; with `types`, those rows take the place of the sizes.
   ///
   /// - Throws: what the sink throws.
   package static func write<Sink: ByteSink & ~Copyable>(
-    _ report: HeapReport, options: ReportOptions, to sink: inout Sink
+    _ report: HeapReport, types: TypeTableOptions? = nil, options: ReportOptions,
+    to sink: inout Sink
   ) throws(Sink.Failure) {
     var page = TextPage(options)
     page.addTarget(report.target)
@@ -21,7 +22,11 @@ package enum TextHistogram {
     page.addMallocs(report.snapshot)
     addArenas(report.snapshot, to: &page)
     page.line()
-    addSizes(report.snapshot, to: &page)
+    if let types {
+      TextTypes.add(report, types, to: &page)
+    } else {
+      addSizes(report.snapshot, to: &page)
+    }
     page.addFindings(report.snapshot)
     page.addEvidence(report.target)
     try page.write(to: &sink)

@@ -119,10 +119,11 @@ extension String {
     return result
   }
 
-  /// The text with its middle replaced by three dots if it is longer than `width`.
-  func shortened(to width: Int) -> String {
+  /// The text with its middle replaced by three dots if it is longer than `width`; of what stays, the
+  /// beginning has the `share`.
+  func shortened(to width: Int, beginning share: Double = 1 / 3) -> String {
     guard count > width, width > 8 else { return self }
-    let head = (width - 3) / 3
+    let head = Int(Double(width - 3) * share)
     return prefix(head) + "..." + suffix(width - 3 - head)
   }
 

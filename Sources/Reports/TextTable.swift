@@ -23,15 +23,19 @@ struct TextTable {
 
   private let headings: [(text: String, alignment: Alignment)]
   private let minimumWidths: [Int: Int]
+  private let maximumWidths: [Int: Int]
   private var rows: [[Cell]] = []
   private var notes: [Int: [String]] = [:]
 
-  /// Makes an empty table; `minimumWidths` are by column number.
+  /// Makes an empty table; the widths are by column number, and a text that is wider than its column
+  /// may be moves what stands to the right of it.
   init(
-    _ headings: [(text: String, alignment: Alignment)], minimumWidths: [Int: Int] = [:]
+    _ headings: [(text: String, alignment: Alignment)], minimumWidths: [Int: Int] = [:],
+    maximumWidths: [Int: Int] = [:]
   ) {
     self.headings = headings
     self.minimumWidths = minimumWidths
+    self.maximumWidths = maximumWidths
   }
 
   /// Adds a row; it has one cell for each heading.
@@ -59,7 +63,8 @@ struct TextTable {
   private var widths: [Int] {
     headings.indices.map { column in
       let least = max(minimumWidths[column] ?? 0, headings[column].text.count)
-      return rows.reduce(least) { max($0, $1[column].text.count) }
+      let widest = rows.reduce(least) { max($0, $1[column].text.count) }
+      return min(widest, maximumWidths[column] ?? .max)
     }
   }
 
@@ -67,7 +72,7 @@ struct TextTable {
     var line = ""
     var pendingSpaces = 0
     for (column, cell) in cells.enumerated() {
-      let space = widths[column] - cell.text.count
+      let space = max(0, widths[column] - cell.text.count)
       let before = headings[column].alignment == .right ? space : 0
       pendingSpaces += before + (column > 0 ? 2 : 0)
       if !cell.text.isEmpty {

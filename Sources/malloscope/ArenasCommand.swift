@@ -17,15 +17,18 @@ struct ArenasCommand: ParsableCommand {
   @OptionGroup var show: ShowOptions
   @OptionGroup var capture: CaptureOptions
 
+  func validate() throws { try show.requireUsualFormat() }
+
   func run() throws {
     var request = try CaptureRequest(show, capture)
     request.collectsChunks = true
     request.wantsResidency = true
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
-      switch show.chosenFormat {
+      switch show.usualFormat {
       case .text: try TextArenas.write(report, options: show.reportOptions(), to: &output)
       case .json: try JSONReports.writeArenas(report, tool: .malloscope, to: &output)
-      case .csv: try CSVReports.writeArenas(report, options: show.reportOptions(), to: &output)
+      case .csv:
+        try CSVReports.writeArenas(report, options: show.reportOptions(), to: &output)
       }
     }
   }

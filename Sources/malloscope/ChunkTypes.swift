@@ -13,12 +13,16 @@ import Symbols
 final class ChunkTypes: BeginningsReader {
   /// Nil only while it is at work.
   private var attribution: TypeAttribution?
-  private let sources: TypeSources
+  private let symbols: ProcessSymbols
 
-  /// Prepares for `process`; nothing is looked up yet.
+  /// Prepares for `process`; no file is opened before a name in it is asked for.
   init(_ process: LinuxProcess, mappings: [MemoryMapping], _ request: CaptureRequest) {
-    sources = TypeSources(binaries: [], memory: LiveMemoryReader(process), symbols: NoSymbols())
-    attribution = TypeAttribution(sources)
+    symbols = ProcessSymbols(
+      pid: process.pid, mappings: mappings, memoryID: process.memoryID,
+      directory: request.debugDirectory)
+    attribution = TypeAttribution(
+      TypeSources(
+        binaries: symbols.binaries, memory: LiveMemoryReader(process), symbols: symbols))
   }
 
   func tell(_ chunks: inout MutableSpan<Chunk>, records: RawSpan) {
@@ -33,14 +37,15 @@ final class ChunkTypes: BeginningsReader {
     self.attribution = consume attribution
   }
 
-  /// What was told, once every chunk was looked at.
+  /// What was told, once every chunk was looked at; `chunks` ascend by address, and what only all of them
+  /// together show is noted in them.
   func finish(_ chunks: inout [Chunk]) -> HeldTypes {
-    HeldTypes(types: attribution?.types ?? [], binaries: sources.binaries, gaps: [])
+    guard var attribution = attribution.take() else { return HeldTypes() }
+    attribution.finish(&chunks)
+    return HeldTypes(
+      types: attribution.types, binaries: symbols.binaries, gaps: symbols.gaps)
   }
 }
 
-private final class NoSymbols: SymbolLookup {
-  func symbol(at address: RemoteAddress) -> NamedSymbol? { nil }
-  func demangled(_ name: String) -> String? { nil }
-  func layout(of name: String, in binary: String) -> TypeLayout? { nil }
-}
+extension ProcessSymbols: SymbolLookup {}
+extension ProcessSymbols { func layout(of name: String, in binary: String) -> TypeLayout? { nil } }

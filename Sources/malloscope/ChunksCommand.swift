@@ -34,6 +34,11 @@ struct ChunksCommand: ParsableCommand {
     help: ArgumentHelp("Only the chunk that contains this address (0x...).", valueName: "address"))
   var at: String?
 
+  @Flag(help: "A column more: what the chunks in use hold (see the verb types).")
+  var types = false
+
+  func validate() throws { try show.requireUsualFormat() }
+
   func run() throws {
     let filter: ChunkFilter
     do throws(ChunkFilterError) {
@@ -43,16 +48,20 @@ struct ChunksCommand: ParsableCommand {
     }
     var request = try CaptureRequest(show, capture)
     request.collectsChunks = true
+    request.tellsTypes = types
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
       let filter = filter.untagged(for: report.snapshot)
-      switch show.chosenFormat {
+      switch show.usualFormat {
       case .text:
-        try TextChunks.write(report, filter: filter, options: show.reportOptions(), to: &output)
+        try TextChunks.write(
+          report, filter: filter, showsTypes: types, options: show.reportOptions(), to: &output)
       case .json:
         try JSONReports.writeChunks(
-          report, filter: filter, limit: show.limit, tool: .malloscope, to: &output)
+          report, filter: filter, limit: show.limit, showsTypes: types, tool: .malloscope,
+          to: &output)
       case .csv:
-        try CSVReports.writeChunks(report, filter: filter, limit: show.limit, to: &output)
+        try CSVReports.writeChunks(
+          report, filter: filter, limit: show.limit, showsTypes: types, to: &output)
       }
     }
   }

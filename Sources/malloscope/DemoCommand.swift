@@ -20,6 +20,7 @@ struct DemoCommand: ParsableCommand {
 
   func validate() throws {
     if show.arena != nil { throw ValidationError("the demo shows its whole heap: no --arena") }
+    try show.requireUsualFormat()
   }
 
   func run() throws {
@@ -34,7 +35,7 @@ struct DemoCommand: ParsableCommand {
       throw Failure(error)
     }
     let report = try malloscope.capture(process, CaptureRequest(show, capture))
-    switch show.chosenFormat {
+    switch show.usualFormat {
     case .text:
       try TextHistogram.write(report, options: show.reportOptions(), to: &output)
       try write(comparison(of: planted, with: report.snapshot), to: &output)

@@ -150,6 +150,22 @@ extension Failure {
     }
   }
 
+  /// The user's choice of types could not be read.
+  init(_ error: TypePatternError) {
+    let fact =
+      switch error {
+      case .notAnExpression(let text, let what, let character):
+        "'\(text)' is no regular expression: \(what)"
+          + (character.map { " (character \($0))" } ?? "")
+      case .tooLong(let characters): "the pattern has \(characters) characters"
+      case .sizeTooLarge(let text): "'\(text)' is more than 64 bits can hold"
+      case .emptyRange(let text): "no size lies in '\(text)'"
+      }
+    self.init(
+      code: .usage, fact: fact,
+      hints: ["a pattern is an expression, with sizes behind it: 'std::.*[2k+]', '[1k-8k]'"])
+  }
+
   /// The user's choice of chunks could not be read.
   init(_ error: ChunkFilterError) {
     let fact =

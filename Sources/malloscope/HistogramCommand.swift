@@ -4,6 +4,12 @@ import ArgumentParser
 import HeapAnalysis
 import Reports
 
+/// What the rows of a histogram are.
+enum HistogramGrouping: String, ExpressibleByArgument, CaseIterable {
+  case size
+  case type
+}
+
 struct HistogramCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "histogram",
@@ -22,19 +28,45 @@ struct HistogramCommand: ParsableCommand {
   @Flag(help: "A row for every size instead of for ranges of sizes.")
   var exact = false
 
-  @Option(help: "Sort rows by size, count, bytes or name (of a size, the size).")
-  var sort = HistogramOrder.size
+  @Option(
+    help: ArgumentHelp(
+      """
+      Sort rows by size, count, bytes or name (of a size, the size); default size, of types bytes.
+      """))
+  var sort: HistogramOrder?
+
+  @Option(
+    help: ArgumentHelp(
+      "A row for each range of sizes, or for what the chunks hold (see the verb types): size or type."
+    ))
+  var by = HistogramGrouping.size
+
+  @OptionGroup var choice: TypeChoiceOptions
+
+  func validate() throws {
+    try show.requireUsualFormat()
+    if by == .size, choice.filter != nil {
+      throw ValidationError("--filter goes with --by type")
+    }
+    if by == .type, exact { throw ValidationError("--exact goes with --by size") }
+  }
 
   func run() throws {
-    try captureAndWrite(source, show, CaptureRequest(show, capture)) {
-      report, output throws(Failure) in
-      switch show.chosenFormat {
-      case .text:
-        try TextHistogram.write(
-          report, options: show.reportOptions(order: sort, isExact: exact), to: &output)
-      case .json: try JSONReports.writeHistogram(report, tool: .malloscope, to: &output)
-      case .csv:
-        try CSVReports.writeHistogram(report, options: show.reportOptions(order: sort), to: &output)
+    var request = try CaptureRequest(show, capture)
+    var types: TypeTableOptions?
+    if by == .type {
+      request.tellsTypes = true
+      types = TypeTableOptions(
+        order: sort ?? .bytes, pattern: try choice.pattern(), limit: show.typeLimit)
+    }
+    let options = show.reportOptions(order: sort ?? .size, isExact: exact)
+    try captureAndWrite(source, show, request) { report, output throws(Failure) in
+      switch (show.usualFormat, types) {
+      case (.json, _):
+        try JSONReports.writeHistogram(report, types: types, tool: .malloscope, to: &output)
+      case (.csv, let types?): try CSVReports.writeTypes(report, types: types, to: &output)
+      case (.csv, nil): try CSVReports.writeHistogram(report, options: options, to: &output)
+      default: try TextHistogram.write(report, types: types, options: options, to: &output)
       }
     }
   }

@@ -62,7 +62,7 @@ struct LineWatch {
     _ history: GrowthHistory, to output: inout Output
   ) throws(WatchEnd) {
     do throws(Failure) {
-      switch plan.show.chosenFormat {
+      switch plan.show.usualFormat {
       case .text:
         let options = plan.show.reportOptions()
         if history.sampleCount == 1, let report = history.latest {

@@ -11,6 +11,18 @@ enum Format: String, ExpressibleByArgument, CaseIterable {
   case text
   case json
   case csv
+  case pprof
+  case collapsed
+
+  /// The one that every report has, nil for one that only some have.
+  var usual: UsualFormat? { UsualFormat(rawValue: rawValue) }
+}
+
+/// A format that every report has.
+enum UsualFormat: String, CaseIterable {
+  case text
+  case json
+  case csv
 }
 
 /// When to use colour.
@@ -101,7 +113,9 @@ struct SourceOptions: ParsableArguments {
 
 /// How the result is shown.
 struct ShowOptions: ParsableArguments {
-  @Option(help: "The format of the data: text, json or csv.")
+  @Option(
+    help: ArgumentHelp(
+      "The format of the data: text, json or csv; for what chunks hold, also pprof or collapsed."))
   var format = Format.text
 
   @Flag(name: .customLong("json"), help: "Short for --format json.")
@@ -152,13 +166,26 @@ struct ShowOptions: ParsableArguments {
       throw ValidationError(
         "--malloc and --arena exclude each other: arenas are counted over all copies")
     }
-    if isJSON, format == .csv {
-      throw ValidationError("--json and --format csv exclude each other")
+    if isJSON, format != .text, format != .json {
+      throw ValidationError("--json and --format \(format.rawValue) exclude each other")
     }
+  }
+
+  /// Refuses a format that only some reports have.
+  func requireUsualFormat() throws {
+    guard format.usual == nil else { return }
+    throw ValidationError(
+      "--format \(format.rawValue) is for what chunks hold: malloscope types")
   }
 
   /// The format that holds.
   var chosenFormat: Format { isJSON ? .json : format }
+
+  /// The same for a report that has only the usual ones.
+  var usualFormat: UsualFormat { chosenFormat.usual ?? .text }
+
+  /// How many types are shown: as many as fit on two screens if not otherwise asked for, in what people read.
+  var typeLimit: Int? { limit ?? (chosenFormat == .text && !verbose ? 40 : nil) }
 
   /// How the text reports look.
   func reportOptions(order: HistogramOrder = .size, isExact: Bool = false) -> ReportOptions {
@@ -166,7 +193,7 @@ struct ShowOptions: ParsableArguments {
       isExact: isExact, showsExactBytes: showsExactBytes, limit: limit, order: order,
       isVerbose: verbose,
       style: TextStyle(usesColor: usesColor, usesUnicode: Environment.usesUTF8),
-      columns: Environment.columns)
+      columns: Environment.columns, showsFullNames: output != nil || isatty(1) == 0)
   }
 
   private var usesColor: Bool {

@@ -7,17 +7,73 @@ import Reports
 struct TypesCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "types",
-    abstract: "What the chunks in use hold: classes, structures, buffers, contents.")
+    abstract: "What the chunks in use hold: classes, structures, buffers, contents.",
+    discussion: """
+      Each chunk in use is told by the strongest evidence that its first 64 bytes give: a C++ vtable \
+      whose type information, or symbol, names the class; Swift metadata; pointers to functions or data \
+      that symbols name; the structure of a runtime library's own blocks; else what the bytes look like \
+      (kind content). Neither debug information nor symbols are needed for C++ and Swift. -v shows the \
+      evidence. Bytes are of whole chunks, with malloc's headers; average is bytes by count.
+
+      What cannot be told: memory that was handed out and not written yet looks like what it held \
+      before. What begins like objects of a class of another size is shown as remains of it.
+
+      Formats besides text, json and csv: pprof (profile.proto, gzip), collapsed (stacks for flame \
+      graphs: file, type, sizes), prometheus.
+      """)
+
+  /// How many sizes are shown of each type, and how many addresses.
+  private static let sizeLimit = 5
+  private static let addressLimit = 100
 
   @OptionGroup var source: SourceOptions
   @OptionGroup var show: ShowOptions
+  @OptionGroup var choice: TypeChoiceOptions
   @OptionGroup var capture: CaptureOptions
+
+  @Option(help: "A row for each type, size range, binary or arena: type, size, binary or arena.")
+  var by = TypeGrouping.type
+
+  @Option(help: "Sort rows by bytes, count, size (the average) or name.")
+  var sort = HistogramOrder.bytes
+
+  @Flag(help: "With --by size: a row for every size instead of for ranges.")
+  var exact = false
+
+  @Flag(help: "Show the sizes that most bytes of each row have.")
+  var sizes = false
+
+  @Flag(
+    help: ArgumentHelp(
+      "List the addresses of the chunks of each row, the lowest \(Self.addressLimit), or all with -v."
+    ))
+  var addresses = false
+
+  func validate() throws {
+    if exact, by != .size { throw ValidationError("--exact goes with --by size") }
+  }
 
   func run() throws {
     var request = try CaptureRequest(show, capture)
     request.tellsTypes = true
+    let types = TypeTableOptions(
+      grouping: by, order: sort, pattern: try choice.pattern(),
+      limit: show.typeLimit,
+      isExact: exact, sizeLimit: sizes ? Self.sizeLimit : nil,
+      addressLimit: addresses ? show.verbose ? .max : Self.addressLimit : nil)
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
-      try JSONReports.writeHistogram(report, tool: .malloscope, to: &output)
+      switch show.chosenFormat {
+      case .text:
+        try TextTypes.write(report, types: types, options: show.reportOptions(), to: &output)
+      case .json:
+        try JSONReports.writeTypes(report, types: types, tool: .malloscope, to: &output)
+      case .csv: try CSVReports.writeTypes(report, types: types, to: &output)
+      case .pprof:
+        try PprofProfile.write(
+          report, pattern: types.pattern, tool: .malloscope, nanoseconds: WatchClock.sinceEpoch,
+          to: &output)
+      case .collapsed: try CollapsedStacks.write(report, pattern: types.pattern, to: &output)
+      }
     }
   }
 }

@@ -95,6 +95,7 @@ struct WatchCommand: ParsableCommand {
     let words = try parsedWords()
     _ = try named.source(words.target)
     try Budget.stopped.check(maxStopped)
+    try show.requireUsualFormat()
     if exact, by == .arena { throw ValidationError("--exact goes with --by size") }
   }
 

@@ -47,7 +47,7 @@ struct WatchPlan {
     }
     _ = cpt_watch_signals(event)
     let isScreen =
-      show.chosenFormat == .text && show.output == nil && isatty(0) == 1 && isatty(1) == 1
+      show.usualFormat == .text && show.output == nil && isatty(0) == 1 && isatty(1) == 1
       && Environment.value("TERM") != "dumb"
     var history = GrowthHistory()
     let end: WatchEnd
@@ -68,7 +68,7 @@ struct WatchPlan {
     _ history: GrowthHistory, end: WatchEnd, to output: inout Output
   ) throws(Failure) {
     guard history.sampleCount > 0 else { return }
-    switch show.chosenFormat {
+    switch show.usualFormat {
     case .text:
       try TextWatch.writeSummary(
         history, end: end.words, growth: growth, options: show.reportOptions(), to: &output)
@@ -107,7 +107,7 @@ struct WatchPlan {
     guard cpt_interrupted() == 0 else { throw ExitCode(Failure.Code.interrupted.rawValue) }
     try judge(history, end)
     guard history.incompleteCount == 0 else {
-      if !show.quiet, show.chosenFormat != .text || show.output != nil {
+      if !show.quiet, show.usualFormat != .text || show.output != nil {
         StandardError.write(
           "note: \(history.incompleteCount) of \(history.sampleCount) samples were incomplete: see "
             + "their findings")

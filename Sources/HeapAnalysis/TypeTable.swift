@@ -1,0 +1,173 @@
+// What chunks hold as it is shown: rows by type, size, binary or arena, in an order, cut off.
+
+package import HeapModel
+
+/// By what the rows of a table of types are made.
+package enum TypeGrouping: String, Sendable, CaseIterable {
+  /// One row for each type.
+  case type
+  /// One row for each range of sizes, or each size.
+  case size
+  /// One row for each file that implements types.
+  case binary
+  /// One row for each arena, and one for the mmapped chunks.
+  case arena
+}
+
+/// Which rows of a table of types are wanted, and with what.
+package struct TypeTableOptions: Hashable, Sendable {
+  /// By what the rows are made.
+  package var grouping: TypeGrouping
+  /// The order of the rows; by size, the largest average comes first.
+  package var order: HistogramOrder
+  /// The types and sizes wanted, nil for all.
+  package var pattern: TypePattern?
+  /// How many rows are shown, nil for all.
+  package var limit: Int?
+  /// Whether rows by size are of one size each instead of a range.
+  package var isExact: Bool
+  /// How many of its sizes each row has, those with most bytes; nil for none.
+  package var sizeLimit: Int?
+  /// How many of its chunks each row has, those with the lowest addresses; nil for none.
+  package var addressLimit: Int?
+
+  /// Makes options, by default those of a plain run.
+  package init(
+    grouping: TypeGrouping = .type, order: HistogramOrder = .bytes, pattern: TypePattern? = nil,
+    limit: Int? = nil, isExact: Bool = false, sizeLimit: Int? = nil, addressLimit: Int? = nil
+  ) {
+    self.grouping = grouping
+    self.order = order
+    self.pattern = pattern
+    self.limit = limit
+    self.isExact = isExact
+    self.sizeLimit = sizeLimit
+    self.addressLimit = addressLimit
+  }
+}
+
+/// One row of a table of types.
+package struct TypeRow: Hashable, Sendable {
+  /// What its chunks have in common.
+  package enum Subject: Hashable, Sendable {
+    /// Their type, with the strongest evidence for it.
+    case type(HeldType)
+    /// Their sizes.
+    case sizes(ClosedRange<UInt64>)
+    /// The path of the file that implements their types, nil for those of no file.
+    case binary(String?)
+    /// Their arena, nil for mmapped chunks.
+    case arena(Int32?)
+  }
+
+  /// Its place in the order, from 1 on.
+  package var rank: Int
+  /// What its chunks have in common.
+  package var subject: Subject
+  /// Its chunks, all of them in use.
+  package var held: Tally
+  /// The sizes with most bytes among them, if they were asked for.
+  package var sizes: [SizeClass] = []
+  /// Chunks of it in ascending order of address, if they were asked for.
+  package var chunks: [Chunk] = []
+
+  /// The mean size of its chunks, rounded down.
+  package var average: UInt64 { held.average }
+}
+
+extension Tally {
+  /// The mean size of the chunks, rounded down.
+  package var average: UInt64 { count > 0 ? bytes / UInt64(count) : 0 }
+}
+
+/// What the chunks in use hold, in rows.
+package struct TypeTable: Sendable {
+  /// The rows shown.
+  package private(set) var rows: [TypeRow]
+  /// How many rows the limit left out.
+  package let omittedRows: Int
+  /// What those hold.
+  package let rest: Tally
+  /// What all rows hold.
+  package let total: Tally
+  /// What is known of all chunks in use, whatever was chosen.
+  package let attribution: TypeAttribution
+
+  /// Makes the rows of what `report` has in use.
+  package init(_ report: HeapReport, options: TypeTableOptions = TypeTableOptions()) {
+    var groups = TypeGroups(report, options)
+    let all = HeldTallies(report)
+    attribution = TypeAttribution(all, of: groups.types)
+    let found = groups.tallies(report, all).enumerated().filter { $0.element.count > 0 }
+    let subjects = groups.subjects
+    let sorted = found.sorted {
+      Self.precedes(($0.element, subjects[$0.offset]), ($1.element, subjects[$1.offset]), options)
+    }
+    let shown = sorted.prefix(max(0, options.limit ?? sorted.count))
+    rows = shown.enumerated().map {
+      TypeRow(rank: $0 + 1, subject: subjects[$1.offset], held: $1.element)
+    }
+    omittedRows = sorted.count - shown.count
+    rest = sorted.dropFirst(shown.count).reduce(into: Tally()) { $0 += $1.element }
+    total = found.reduce(into: Tally()) { $0 += $1.element }
+    guard options.sizeLimit != nil || options.addressLimit != nil else { return }
+    var places = [Int?](repeating: nil, count: subjects.count)
+    for (place, group) in shown.enumerated() { places[group.offset] = place }
+    addDetails(report, options, groups, places)
+  }
+
+  /// Adds sizes and chunks to the rows; `places` has the row of each group.
+  private mutating func addDetails(
+    _ report: HeapReport, _ options: TypeTableOptions, _ groups: TypeGroups, _ places: [Int?]
+  ) {
+    var groups = groups
+    var sizes = [[UInt64: Int]](repeating: [:], count: rows.count)
+    let most = options.addressLimit ?? 0
+    for chunk in report.snapshot.chunks {
+      guard let group = groups.group(of: chunk), let place = places[group] else { continue }
+      if options.sizeLimit != nil { sizes[place][chunk.size, default: 0] += 1 }
+      if rows[place].chunks.count < most { rows[place].chunks.append(chunk) }
+    }
+    for place in rows.indices {
+      let found = sizes[place].map { SizeClass(size: $0.key, inUse: $0.value) }
+      let sorted = found.sorted {
+        $0.inUseBytes == $1.inUseBytes ? $0.size < $1.size : $0.inUseBytes > $1.inUseBytes
+      }
+      rows[place].sizes = Array(sorted.prefix(max(0, options.sizeLimit ?? 0)))
+    }
+  }
+
+  private static func precedes(
+    _ left: (held: Tally, subject: TypeRow.Subject),
+    _ right: (held: Tally, subject: TypeRow.Subject), _ options: TypeTableOptions
+  ) -> Bool {
+    func most(_ value: (Tally) -> UInt64) -> Bool? {
+      let (first, second) = (value(left.held), value(right.held))
+      return first == second ? nil : first > second
+    }
+    let decided: Bool? =
+      switch options.order {
+      case .bytes: most(\.bytes)
+      case .count: most { UInt64($0.count) }
+      case .size: most(\.average)
+      case .name: nil
+      }
+    return decided ?? left.subject.precedes(right.subject)
+  }
+}
+
+extension TypeRow.Subject {
+  /// Whether it comes first by its name, its sizes or its number.
+  fileprivate func precedes(_ other: TypeRow.Subject) -> Bool {
+    switch (self, other) {
+    case (.type(let left), .type(let right)):
+      (left.name, left.binary ?? "", left.kind.rawValue)
+        < (right.name, right.binary ?? "", right.kind.rawValue)
+    case (.sizes(let left), .sizes(let right)): left.lowerBound < right.lowerBound
+    case (.binary(let left), .binary(let right)): (left ?? "") < (right ?? "")
+    // The mmapped chunks come last.
+    case (.arena(let left), .arena(let right)): (left ?? .max) < (right ?? .max)
+    default: false
+    }
+  }
+}
