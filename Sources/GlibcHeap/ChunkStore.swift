@@ -87,41 +87,36 @@ struct ChunkStore: Sendable {
   /// Has the chunks looked at that nobody has looked at; `pause` is called every so often.
   mutating func lookAtBeginnings(pause: () -> Void = {}) {
     guard let beginnings else { return }
-    var looked = ChunkBlocks(isFilledInStops: false)
-    swap(&looked, &chunks)
-    var batch: [Chunk] = []
-    batch.reserveCapacity(Self.batch)
-    var next = 0
-    func tell() {
-      if batch.isEmpty { return }
-      beginnings.withRecords(from: next, count: batch.count) { records in
-        var chunks = batch.mutableSpan
-        beginnings.reader.tell(&chunks, records: records)
-      }
-      next += batch.count
-      looked.append(batch)
-      batch.removeAll(keepingCapacity: true)
-      pause()
-    }
-    pending.forEach { entry in
-      guard entry.held == Mark.hasRecord || entry.held == Mark.isRun else {
-        tell()
-        looked.append(entry)
-        return
-      }
-      Self.forEachChunk(of: entry, record: next + batch.count, beginnings) { chunk in
-        batch.append(chunk)
-        if batch.count == beginnings.contiguous(from: next, count: Self.batch) { tell() }
+    // Without closures that share variables: each access to those is checked when it is made.
+    var batch = ChunkBatch(beginnings, into: chunks)
+    chunks = ChunkBlocks(isFilledInStops: false)
+    for block in pending.blocks {
+      for entry in block {
+        switch entry.held {
+        case Mark.isRun:
+          var chunk = entry
+          chunk.held = 0
+          for _ in 0..<entry.size {
+            chunk.size = batch.nextSize
+            chunk.usableSize = chunk.size &- entry.usableSize
+            batch.append(chunk, pause)
+            chunk.userAddress = RemoteAddress(chunk.userAddress.bits &+ chunk.size)
+          }
+        case Mark.hasRecord:
+          var chunk = entry
+          chunk.held = 0
+          batch.append(chunk, pause)
+        default:
+          batch.tell(pause)
+          batch.looked.append(entry)
+        }
       }
     }
-    tell()
-    chunks = looked
+    batch.tell(pause)
+    chunks = batch.looked
     pending.removeAll()
     beginnings.removeAll()
   }
-
-  /// How many chunks are looked at at once.
-  private static let batch = 4096
 
   /// Calls `body` with the chunks that `entry`, whose first record has the number `record`, stands for.
   @inline(__always)
@@ -134,7 +129,6 @@ struct ChunkStore: Sendable {
     var (index, left) = (record, Int(entry.size))
     while left > 0 {
       let count = beginnings.contiguous(from: index, count: left)
-      // The numbers of later ones stay the same while `body` uses up the first.
       beginnings.withRecords(from: index, count: count) { records in
         for place in 0..<count {
           chunk.size = ChunkBeginnings.size(in: records, at: place)
@@ -190,6 +184,67 @@ struct ChunkStore: Sendable {
   consuming func joined() -> [Chunk] {
     lookAtBeginnings()
     return chunks.joined()
+  }
+}
+
+/// Chunks that are shown together to who looks at their first bytes.
+private struct ChunkBatch {
+  /// How many at most.
+  private static let most = 4096
+
+  private let beginnings: ChunkBeginnings
+  /// Those that were looked at.
+  var looked: ChunkBlocks
+  private var chunks: [Chunk] = []
+  /// The number of the first one's record, and how many there can be, so that their records lie behind each
+  /// other.
+  private var first = 0
+  private var room: Int
+  /// The sizes that the records from `first` on state.
+  private var sizes: [UInt64]
+
+  init(_ beginnings: ChunkBeginnings, into looked: ChunkBlocks) {
+    self.beginnings = beginnings
+    self.looked = looked
+    chunks.reserveCapacity(Self.most)
+    sizes = []
+    sizes.reserveCapacity(Self.most)
+    room = 0
+    prepare()
+  }
+
+  /// The size of the chunk of the next record.
+  var nextSize: UInt64 { sizes[chunks.count] }
+
+  /// Adds the chunk of the next record.
+  mutating func append(_ chunk: Chunk, _ pause: () -> Void) {
+    chunks.append(chunk)
+    if chunks.count == room { tell(pause) }
+  }
+
+  /// Shows what has gathered.
+  mutating func tell(_ pause: () -> Void) {
+    guard !chunks.isEmpty else { return }
+    let beginnings = beginnings
+    beginnings.withRecords(from: first, count: chunks.count) { records in
+      var chunks = chunks.mutableSpan
+      beginnings.reader.tell(&chunks, records: records)
+    }
+    first += chunks.count
+    looked.append(chunks)
+    chunks.removeAll(keepingCapacity: true)
+    prepare()
+    pause()
+  }
+
+  private mutating func prepare() {
+    sizes.removeAll(keepingCapacity: true)
+    room = beginnings.contiguous(from: first, count: min(Self.most, beginnings.count - first))
+    guard room > 0 else { return }
+    let (beginnings, room) = (beginnings, room)
+    beginnings.withRecords(from: first, count: room) { records in
+      for place in 0..<room { sizes.append(ChunkBeginnings.size(in: records, at: place)) }
+    }
   }
 }
 
@@ -264,9 +319,11 @@ private struct ChunkBlocks: Sendable {
   }
 
   func forEach(_ body: (Chunk) -> Void) {
-    for block in full { block.forEach(body) }
-    current.forEach(body)
+    for block in blocks { block.forEach(body) }
   }
+
+  /// All blocks, the one that is being filled last.
+  var blocks: [[Chunk]] { full + [current] }
 
   consuming func joined() -> [Chunk] {
     if full.isEmpty { return current }
