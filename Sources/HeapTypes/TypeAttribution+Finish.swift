@@ -125,9 +125,25 @@ extension TypeAttribution {
   private mutating func compareSizes(_ chunks: inout [Chunk]) {
     let classes = meanings.classes
     guard classes.count > 0 else { return }
+    // Most classes have chunks of one size only, and nothing to be compared.
+    var only = [UInt64](repeating: 0, count: classes.count)
+    var differs = [Bool](repeating: false, count: classes.count)
+    var anyDiffers = meanings.sources.asksLayouts
+    for chunk in chunks where classes.isClass(chunk.held) {
+      let number = Int(chunk.held)
+      if only[number] == 0 {
+        only[number] = chunk.size
+      } else if only[number] != chunk.size {
+        differs[number] = true
+        anyDiffers = true
+      }
+    }
+    guard anyDiffers else { return }
     var counts = WordTable()
     for chunk in chunks where classes.isClass(chunk.held) {
-      counts.increment(Self.key(chunk))
+      if differs[Int(chunk.held)] || meanings.sources.asksLayouts {
+        counts.increment(Self.key(chunk))
+      }
     }
     let sizes = classSizes(counts, classes)
     var looks = 0

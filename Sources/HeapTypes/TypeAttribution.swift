@@ -49,12 +49,16 @@ package struct TypeAttribution: ~Copyable {
     guard beginning.wordCount > 0 else { return contentNumber(beginning) }
     let first = beginning[0]
     if meanings.spans.part(at: first) != nil {
+      let known = meanings.objectType(first)
+      if known != 0, !beginning.repeatsFirst { return known }
       let number = meanings.meaning(of: first)
       switch meanings[number].kind {
       case .vtable, .unnamedVtable, .constructionVtable: return object(number, beginning)
       case .swift: return swiftObject(number, beginning)
       default: break
       }
+    } else if beginning.isZero, beginning.usableSize < RuntimeBlocks.large {
+      return contentNumbers[Content.zeros.rawValue]
     } else if first & 7 == 0, SwiftCounts.arePlausible(beginning[1]), beginning.isPointer(first),
       metadataBudget > 0
     {
@@ -83,7 +87,9 @@ package struct TypeAttribution: ~Copyable {
       place = (isHeader ? PointerPlace.remains : PointerPlace.array).rawValue
       break
     }
-    return meanings.type(number, at: place, in: &table)
+    let type = meanings.type(number, at: place, in: &table)
+    if place == 0 { meanings.noteObjectType(first, type) }
+    return type
   }
 
   /// The type of a chunk whose first word points to Swift metadata.
@@ -122,6 +128,8 @@ package struct TypeAttribution: ~Copyable {
     var bestIndex = 0
     var remains = 0
     var pointers = 0
+    if isLastOfCache(beginning) || isThreadBin(beginning) { return unwritten }
+    askWhetherLink(beginning)
     for index in 0..<beginning.wordCount {
       let word = beginning[index]
       guard word != 0 else { continue }
@@ -144,12 +152,10 @@ package struct TypeAttribution: ~Copyable {
       }
       if meaning.kind == .bin, index < 2, isLink(beginning[1 - index]) { return unwritten }
     }
-    if isLastOfCache(beginning) { return unwritten }
-    askWhetherLink(beginning)
     if remains != 0 {
       return meanings.type(remains, at: PointerPlace.remains.rawValue, in: &table)
     }
-    guard best > .bin else { return isThreadBin(beginning) ? unwritten : nil }
+    guard best > .bin else { return nil }
     if best < .unnamedVtable, bestIndex > 1, pointers * 2 < beginning.wordCount { return nil }
     if bestIndex > 0, TextRules.content(of: beginning) != nil { return nil }
     return meanings.type(bestNumber, at: bestIndex, in: &table)
@@ -168,8 +174,6 @@ package struct TypeAttribution: ~Copyable {
       let word = beginning[before]
       guard word < 1 << 32 || beginning.isPointer(word) else { return nil }
     }
-    guard !isLastOfCache(beginning) else { return nil }
-    askWhetherLink(beginning)
     return meanings.type(number, at: index, in: &table)
   }
 
