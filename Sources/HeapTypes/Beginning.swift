@@ -16,9 +16,16 @@ struct Beginning {
   /// Takes at most 64 of `bytes`.
   @inline(__always)
   init(_ bytes: RawSpan, of chunk: Chunk) {
-    byteCount = min(bytes.byteCount, TypeAttribution.beginning)
     address = chunk.userAddress.bits
     usableSize = chunk.usableSize
+    if bytes.byteCount >= 64 {
+      byteCount = 64
+      for index in 0..<8 {
+        words[index] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
+      }
+      return
+    }
+    byteCount = bytes.byteCount
     let whole = byteCount >> 3
     for index in 0..<whole {
       words[index] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
@@ -36,6 +43,20 @@ struct Beginning {
   /// Word number `index`, 0 after the last.
   @inline(__always)
   subscript(index: Int) -> UInt64 { words[index] }
+
+  /// Whether all bytes are zero.
+  @inline(__always)
+  var isZero: Bool {
+    words[0] | words[1] | words[2] | words[3] | words[4] | words[5] | words[6] | words[7] == 0
+  }
+
+  /// Whether one of the words after the first is the same as the first.
+  @inline(__always)
+  var repeatsFirst: Bool {
+    let first = words[0]
+    return words[1] == first || words[2] == first || words[3] == first || words[4] == first
+      || words[5] == first || words[6] == first || words[7] == first
+  }
 
   /// Byte number `index`.
   func byte(_ index: Int) -> UInt8 {

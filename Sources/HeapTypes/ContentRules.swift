@@ -13,14 +13,16 @@ enum Content: Int, CaseIterable {
   /// Printable ASCII with spaces, tabs and line ends: to the end, or at least 10 characters and a zero, or
   /// at least 4 characters and then at least 8 zeros or nothing but zeros.
   ///
-  /// Of random bytes, 4 in 10^7 begin so.
+  /// Of random bytes, 6 in 10^7 begin so.
   case ascii
-  /// UTF-8 with at least one character that is not ASCII: to the end, or at least 12 bytes and a zero, or at
+  /// UTF-8 with at least one character that is not ASCII: to the end, or at least 16 bytes and a zero, or at
   /// least 4 bytes and then at least 8 zeros or nothing but zeros. A character cut off by the end is one.
+  ///
+  /// Of random bytes, 1 in 10^7 begin so.
   case utf8
   /// UTF-16 with little end first: to the end or to a zero, at least 4 units of which none is a control
   /// character, all below U+0700 and at least three quarters of them letters of one script, digits or spaces;
-  /// or at least 14 units of Chinese, Japanese or Korean text.
+  /// or at least 14 units of Chinese and Japanese, or of Korean text.
   case utf16
   /// Every word is zero or could be an address: within 4 GiB of the chunk or between 1 TiB and 256 TiB.
   case pointers
@@ -31,10 +33,10 @@ enum Content: Int, CaseIterable {
   /// 15 bits in which random ones would differ: 5 for the exponent of each, and 20 more for each whose
   /// mantissa ends in 20 zero bits.
   ///
-  /// Of 3 random words 4 in 10^5 look so, of 8 less than 1 in 10^11.
+  /// Of 3 random words 3 in 10^5 look so, of 8 less than 1 in 10^11.
   case doubles
-  /// At least three quarters of the bytes differ from one another (of 64; more of fewer), at most one in 8
-  /// is zero, and the share of set bits is between three and five eighths.
+  /// Each of the 8 bits is set in a quarter to three quarters of the bytes (of fewer than 64, in an eighth to
+  /// seven eighths), at most one byte in 8 is zero, and at most one in 8 is the same as the one before.
   case random
   /// Anything else.
   case mixed
@@ -75,7 +77,7 @@ enum Content: Int, CaseIterable {
   init(_ beginning: Beginning) {
     if beginning.byteCount == 0 {
       self = .empty
-    } else if Self.isZero(beginning) {
+    } else if beginning.isZero {
       self = .zeros
     } else if let text = TextRules.content(of: beginning) {
       self = text
@@ -84,12 +86,6 @@ enum Content: Int, CaseIterable {
     } else {
       self = Self.number(beginning)
     }
-  }
-
-  private static func isZero(_ beginning: Beginning) -> Bool {
-    var all: UInt64 = 0
-    for index in 0..<8 { all |= beginning[index] }
-    return all == 0
   }
 
   private static func number(_ beginning: Beginning) -> Content {
@@ -120,22 +116,44 @@ enum Content: Int, CaseIterable {
   }
 
   private static func isRandom(_ beginning: Beginning) -> Bool {
-    var seen = SIMD4<UInt64>()
-    var zeros = 0
-    var bits = 0
-    let count = beginning.byteCount
-    for index in 0..<(count + 7) >> 3 { bits += beginning[index].nonzeroBitCount }
-    guard bits * 8 >= count * 8 * 3, bits * 8 <= count * 8 * 5 else { return false }
+    let ones: UInt64 = 0x0101_0101_0101_0101
+    // Two bits of each byte at a time: bit n in the low half of a byte's sum, bit n + 4 in the high one.
+    var sums = InlineArray<4, UInt64>(repeating: 0)
+    var repeated: UInt64 = 0
+    var before: UInt64 = 0
+    let count = beginning.wordCount
+    let bytes = UInt64(count * 8)
+    var zeros: UInt64 = 0
+    for index in 0..<count { zeros &+= zeroBytes(beginning[index]) }
+    guard sum(zeros) * 8 <= bytes else { return false }
     for index in 0..<count {
-      let byte = beginning.byte(index)
-      seen[Int(byte >> 6)] |= 1 << UInt64(byte & 63)
-      if byte == 0 { zeros += 1 }
+      let word = beginning[index]
+      for bit in 0..<4 { sums[bit] &+= word >> UInt64(bit) & (0x11 &* ones) }
+      repeated &+= zeroBytes(word ^ (word << 8 | before >> 56))
+      before = word
     }
-    let distinct =
-      seen[0].nonzeroBitCount + seen[1].nonzeroBitCount + seen[2].nonzeroBitCount
-      + seen[3].nonzeroBitCount
-    // Of 64 random bytes 57 differ on average, of 24 some 23.
-    let least = count >= 64 ? 48 : count - 2 - count / 8
-    return zeros * 8 <= count && distinct >= least
+    guard sum(repeated) * 8 <= bytes else { return false }
+    let least = count >= 8 ? bytes / 4 : bytes / 8
+    for bit in 0..<4 {
+      let low = sum(sums[bit] & (0x0F &* ones))
+      let high = sum(sums[bit] >> 4 & (0x0F &* ones))
+      guard low >= least, low <= bytes - least, high >= least, high <= bytes - least else {
+        return false
+      }
+    }
+    return true
+  }
+
+  /// A 1 in each byte that is zero.
+  @inline(__always)
+  private static func zeroBytes(_ word: UInt64) -> UInt64 {
+    let low = word & 0x7F7F_7F7F_7F7F_7F7F &+ 0x7F7F_7F7F_7F7F_7F7F
+    return ~(low | word) >> 7 & 0x0101_0101_0101_0101
+  }
+
+  /// The sum of the bytes of `word`, which is below 256.
+  @inline(__always)
+  private static func sum(_ word: UInt64) -> UInt64 {
+    (word &* 0x0101_0101_0101_0101) >> 56
   }
 }

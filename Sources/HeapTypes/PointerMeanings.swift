@@ -38,6 +38,13 @@ struct PointerMeanings {
     return find(word)
   }
 
+  /// The type of a chunk that begins with `word`, if that was noted; else 0.
+  @inline(__always)
+  func objectType(_ word: UInt64) -> UInt32 { table.type(word) }
+
+  /// Notes the type of chunks that begin with `word`.
+  mutating func noteObjectType(_ word: UInt64, _ type: UInt32) { table.setType(word, to: type) }
+
   /// What the meaning with this number says.
   @inline(__always)
   subscript(number: Int) -> PointerMeaning { meanings[number] }

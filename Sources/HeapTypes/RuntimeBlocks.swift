@@ -34,6 +34,8 @@ struct RuntimeBlocks {
     }
   }
 
+  /// Blocks of at least this size can be arenas of Python's.
+  static let large: UInt64 = 256 << 10
   /// So many blocks are looked at in the target's memory for each sort.
   private static let mostLooks = 4096
 
@@ -54,7 +56,7 @@ struct RuntimeBlocks {
     guard
       first & 0xFFFF_0000 == 0xFBAD_0000 || beginning[5] == beginning.address
         || first &- 1 < 1 << 20 && beginning[1] | beginning[3] == 0 && beginning.byteCount == 64
-        || beginning.usableSize >= 256 << 10 || beginning.usableSize &- 0x288 <= 0x10
+        || beginning.usableSize >= Self.large || beginning.usableSize &- 0x288 <= 0x10
     else { return nil }
     return block(beginning, spans).map { found in
       table.number(

@@ -7,8 +7,9 @@ enum TextRules {
     let printable = printableCount(beginning)
     if printable > 0, isText(beginning, length: printable, leastBeforeZero: 10) { return .ascii }
     let first = beginning.byte(0)
-    if first >= 0x80 || printable > 0 {
-      if isUTF8(beginning) { return .utf8 }
+    // Text whose first character is not ASCII has two bytes for it.
+    if printable > 0 || first >= 0xC2 && beginning.byte(1) & 0xC0 == 0x80, isUTF8(beginning) {
+      return .utf8
     }
     return isUTF16(beginning) ? .utf16 : nil
   }
@@ -79,7 +80,7 @@ enum TextRules {
       index = end
     }
     guard hasOthers else { return false }
-    return isText(beginning, length: index, leastBeforeZero: 12)
+    return isText(beginning, length: index, leastBeforeZero: 16)
   }
 
   /// Whether the first two bytes of a character are such that a shorter form exists, or none (The Unicode
@@ -96,13 +97,15 @@ enum TextRules {
 
   private static func isUTF16(_ beginning: Beginning) -> Bool {
     let count = beginning.byteCount / 2
-    let first = beginning.unit(0)
-    // Most beginnings are told apart by the first unit alone.
-    guard isLow(first) || isEastAsian(first) else { return false }
+    // Most beginnings are told apart by the first units alone.
+    for index in 0..<3 where !isLow(beginning.unit(index)) && !isEastAsian(beginning.unit(index)) {
+      return false
+    }
     var length = 0
     var low = 0
     var letters = 0
     var scripts: UInt16 = 0
+    var korean = 0
     while length < count {
       let unit = beginning.unit(length)
       if unit == 0 { break }
@@ -111,14 +114,17 @@ enum TextRules {
         low += 1
         if isLetter(unit) { letters += 1 }
         if unit >= 0x250 { scripts |= 1 << (unit >> 8) }
+      } else if unit >= 0xAC00, unit < 0xFF01 {
+        korean += 1
       }
       length += 1
     }
-    if low < length { return length >= 14 && letters * 2 <= length }
+    if low < length { return length >= 14 && (korean == 0 || korean == length - low) }
     return length >= 4 && letters * 4 >= length * 3 && scripts.nonzeroBitCount <= 1
   }
 
   /// Whether a unit is a character below U+0700 and no control character.
+  @inline(__always)
   private static func isLow(_ unit: UInt16) -> Bool {
     unit < 0x700 && (unit >= 0x20 && unit &- 0x7F > 0x20 || unit &- 9 <= 4)
   }

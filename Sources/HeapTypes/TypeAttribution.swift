@@ -49,12 +49,16 @@ package struct TypeAttribution: ~Copyable {
     guard beginning.wordCount > 0 else { return contentNumber(beginning) }
     let first = beginning[0]
     if meanings.spans.part(at: first) != nil {
+      let known = meanings.objectType(first)
+      if known != 0, !beginning.repeatsFirst { return known }
       let number = meanings.meaning(of: first)
       switch meanings[number].kind {
       case .vtable, .unnamedVtable, .constructionVtable: return object(number, beginning)
       case .swift: return swiftObject(number, beginning)
       default: break
       }
+    } else if beginning.isZero, beginning.usableSize < RuntimeBlocks.large {
+      return contentNumbers[Content.zeros.rawValue]
     } else if first & 7 == 0, SwiftCounts.arePlausible(beginning[1]), beginning.isPointer(first),
       metadataBudget > 0
     {
@@ -79,11 +83,13 @@ package struct TypeAttribution: ~Copyable {
     var place = 0
     for index in 1..<8 where beginning[index] == first {
       // Of old objects in what is one block now, each still has its chunk's header before it.
-      let isHeader = beginning[index - 1] & ~7 == UInt64(index) * 8
-      place = (isHeader ? PointerPlace.remains : PointerPlace.array).rawValue
+      let isOld = index & 1 == 0 && index >= 4 && Self.isHeader(beginning[index - 1])
+      place = (isOld ? PointerPlace.remains : PointerPlace.array).rawValue
       break
     }
-    return meanings.type(number, at: place, in: &table)
+    let type = meanings.type(number, at: place, in: &table)
+    if place == 0 { meanings.noteObjectType(first, type) }
+    return type
   }
 
   /// The type of a chunk whose first word points to Swift metadata.
@@ -122,6 +128,8 @@ package struct TypeAttribution: ~Copyable {
     var bestIndex = 0
     var remains = 0
     var pointers = 0
+    if isLastOfCache(beginning) || isThreadBin(beginning) { return unwritten }
+    askWhetherLink(beginning)
     for index in 0..<beginning.wordCount {
       let word = beginning[index]
       guard word != 0 else { continue }
@@ -144,12 +152,14 @@ package struct TypeAttribution: ~Copyable {
       }
       if meaning.kind == .bin, index < 2, isLink(beginning[1 - index]) { return unwritten }
     }
-    if isLastOfCache(beginning) { return unwritten }
-    askWhetherLink(beginning)
     if remains != 0 {
       return meanings.type(remains, at: PointerPlace.remains.rawValue, in: &table)
     }
-    guard best > .bin else { return isThreadBin(beginning) ? unwritten : nil }
+    guard best > .bin else { return nil }
+    // The nodes beside the end of a list, and a tree's root, point to where it is, which can be a variable.
+    if best < .unnamedVtable || best == .symbol, bestIndex < 4 {
+      questions.askWhetherNode(beginning)
+    }
     if best < .unnamedVtable, bestIndex > 1, pointers * 2 < beginning.wordCount { return nil }
     if bestIndex > 0, TextRules.content(of: beginning) != nil { return nil }
     return meanings.type(bestNumber, at: bestIndex, in: &table)
@@ -164,12 +174,12 @@ package struct TypeAttribution: ~Copyable {
     if index <= 2, isArray(at: index, beginning) {
       return meanings.type(number, at: PointerPlace.array.rawValue, in: &table)
     }
+    // An old object still has its chunk's header before it.
+    guard index & 1 == 1 || !Self.isHeader(beginning[index - 1]) else { return nil }
     for before in 0..<index {
       let word = beginning[before]
       guard word < 1 << 32 || beginning.isPointer(word) else { return nil }
     }
-    guard !isLastOfCache(beginning) else { return nil }
-    askWhetherLink(beginning)
     return meanings.type(number, at: index, in: &table)
   }
 
@@ -195,6 +205,13 @@ package struct TypeAttribution: ~Copyable {
 
   // MARK: What malloc has left
 
+  /// Whether `word` can be the header of a chunk of at most 1 MiB in an arena: a multiple of 16 from 32 on,
+  /// with the bits that the chunk before is in use and that the arena is a thread's.
+  static func isHeader(_ word: UInt64) -> Bool {
+    let size = word & ~5
+    return size & 15 == 0 && size >= 32 && size <= 1 << 20
+  }
+
   /// Whether `word` can be a link of a list of free chunks: an address of a chunk or of a bin.
   private func isLink(_ word: UInt64) -> Bool { word > 1 << 16 && word & 7 == 0 && word < 1 << 48 }
 
@@ -204,12 +221,17 @@ package struct TypeAttribution: ~Copyable {
     beginning[0] == beginning.address >> 12 && beginning[1] == 0 && beginning[0] >= 1 << 20
   }
 
-  /// Whether both words are the same bin of an arena of a thread: those arenas stand at the beginning of
-  /// memory that is aligned to 64 MiB, and their bins end before 0x8d0 (glibc-facts, section 3).
+  /// Whether both words are the same bin of an arena of a thread.
+  ///
+  /// Those arenas stand at the beginning of memory that is aligned to 64 MiB; their bins end before 0x8d0 and
+  /// no chunk begins before 0x870 (glibc 2.17 to 2.44: a heap's header has 32 or 48 bytes, then comes the
+  /// arena).
   private func isThreadBin(_ beginning: Beginning) -> Bool {
     let word = beginning[0]
-    return word == beginning[1] && word & 7 == 0 && word >= 1 << 32 && word < 1 << 48
-      && word & 0x3FF_FFFF >= 0x60 && word & 0x3FF_FFFF < 0x8D0
+    guard word == beginning[1], word & 7 == 0, word >= 1 << 32, word < 1 << 48,
+      word & 0x3FF_FFFF >= 0x60, word & 0x3FF_FFFF < 0x8D0
+    else { return false }
+    return (word ^ beginning.address) >> 26 != 0 || beginning.address & 0x3FF_FFFF >= 0x870
   }
 
   /// Keeps the chunk for later if its first word is a masked link, perhaps.

@@ -7,6 +7,8 @@ struct WordTable {
   private struct Entry {
     var word: UInt64
     var number: UInt32
+    /// The type of chunks that begin with the word, 0 if that alone does not tell.
+    var type: UInt32 = 0
   }
 
   private var entries: [Entry]
@@ -33,6 +35,27 @@ struct WordTable {
       index = (index + 1) & mask
     }
     return entries[index].number
+  }
+
+  /// The type of chunks that begin with `word`, 0 if none was set.
+  @inline(__always)
+  func type(_ word: UInt64) -> UInt32 {
+    var index = start(word)
+    while entries[index].word != word {
+      if entries[index].word == 0 { return 0 }
+      index = (index + 1) & mask
+    }
+    return entries[index].type
+  }
+
+  /// Sets the type of chunks that begin with `word`, which has a number.
+  mutating func setType(_ word: UInt64, to type: UInt32) {
+    var index = start(word)
+    while entries[index].word != word {
+      if entries[index].word == 0 { return }
+      index = (index + 1) & mask
+    }
+    entries[index].type = type
   }
 
   /// Sets the number of `word`, which is not 0.

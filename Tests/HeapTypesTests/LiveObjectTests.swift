@@ -104,3 +104,22 @@ import Testing
     }
   }
 }
+
+@Suite struct StaleMemoryTests {
+  @Test(
+    "memory with objects that are gone, taken again in other sizes, holds none of them",
+    arguments: ["many", "one"])
+  func otherSizes(sizes: String) throws {
+    let live = try LiveObjects(CompiledProgram.path("Types/Stale.cpp"), [sizes])
+    var attribution = TypeAttribution(
+      TypeSources(binaries: live.binaries, memory: live.memory, symbols: NoSymbols()))
+    #expect(live.objects.count == 12_000)
+    var told: [String: Int] = [:]
+    for (_, type, _) in try live.told(&attribution) {
+      told[type.name, default: 0] += 1
+      #expect(type.kind != .cxx, "\(type)")
+    }
+    // Many begin with an old pointer.
+    #expect(told.contains { $0.key.hasSuffix("app4GoneE") && $0.value > 100 }, "\(told)")
+  }
+}

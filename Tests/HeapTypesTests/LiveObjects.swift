@@ -20,8 +20,8 @@ final class LiveObjects {
   let binaries: [MappedBinary]
   let memory: LiveMemoryReader
 
-  init(_ path: String) throws {
-    program = try TargetProgram(ChildProcess.Launch(path))
+  init(_ path: String, _ arguments: [String] = []) throws {
+    program = try TargetProgram(ChildProcess.Launch(path, arguments))
     objects = try program.waitReady().compactMap(Self.object)
     binaries = try Self.binaries(of: program.pid)
     memory = LiveMemoryReader(pid: program.pid)

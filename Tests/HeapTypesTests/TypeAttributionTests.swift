@@ -1,5 +1,0 @@
-// What chunks hold, told from bytes that the tests build.
-
-import Testing
-
-@Suite struct TypeAttributionTests {}
