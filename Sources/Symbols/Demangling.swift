@@ -63,10 +63,11 @@ package enum Demangling {
     let demangled = unsafe result(of: name) { name, buffer in
       var size = buffer.count
       guard let start = buffer.baseAddress,
-        unsafe swift_demangle(name, Glibc.strlen(name), start, &size, 0) != nil,
-        size <= buffer.count
+        unsafe swift_demangle(name, strlen(name), start, &size, 0) != nil
       else { return nil }
-      return size - 1
+      let count = unsafe strnlen(start, buffer.count)
+      // One that fills the buffer was cut off.
+      return (1..<buffer.count - 1).contains(count) ? count : nil
     }
     return demangled == name ? nil : demangled
   }

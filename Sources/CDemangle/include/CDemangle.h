@@ -15,8 +15,8 @@ int64_t cdm_cxx(const char *name, char *buffer, size_t capacity);
 // The same for Rust's names, of both versions, without the hash of the first.
 int64_t cdm_rust(const char *name, char *buffer, size_t capacity);
 
-// Of the Swift runtime (stdlib/public/runtime/Demangle.cpp): fills `buffer` with the source's name and a zero
-// byte, cut off if it must be, and `size` with the size of all; NULL for what is no Swift name.
+// Of the Swift runtime (stdlib/public/runtime/Demangle.cpp): fills `buffer`, of `size` bytes, with the source's
+// name and a zero byte, cut off if it must be; NULL for what is no Swift name.
 char *swift_demangle(const char *name, size_t length, char *buffer, size_t *size, uint32_t flags);
 
 #endif

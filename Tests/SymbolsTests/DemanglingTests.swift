@@ -1,0 +1,219 @@
+// Names demangled as other tools demangle them, and names that are made to do harm.
+
+import Glibc
+import HeapModel
+import TestKit
+import Testing
+
+@testable import Symbols
+
+@Suite("Names are demangled as each language's own tool does it")
+struct DemanglingTests {
+  /// What a tool makes of names, one a line.
+  private static func oracle(_ command: String, _ names: [String]) throws -> [String] {
+    let directory = try TestKit.TemporaryDirectory()
+    try write(names.joined(separator: "\n") + "\n", toFile: directory.file("names"))
+    return try run(["sh", "-c", "\(command) <'\(directory.file("names"))'"])
+      .split(separator: "\n", omittingEmptySubsequences: false).dropLast().map(String.init)
+  }
+
+  /// The names that a library exports and that begin with `prefix`.
+  private static func exports(_ library: String, _ prefix: String) throws -> [String] {
+    let listing = String(
+      decoding: try contents(of: "/proc/self/maps"), as: UTF8.self)
+    let line = try #require(listing.split(separator: "\n").first { $0.contains("/\(library)") })
+    let path = try #require(line.split(separator: " ").last.map(String.init))
+    return try run(["nm", "-D", "--defined-only", path]).split(separator: "\n")
+      .compactMap { line in
+        let name = line.split(separator: " ").last ?? ""
+        return name.hasPrefix(prefix) ? String(name.prefix { $0 != "@" }) : nil
+      }
+  }
+
+  @Test("every name that the C++ runtime exports, as c++filt has it")
+  func cxx() throws {
+    let names = try Self.exports("libstdc++.so.6", "_Z")
+    #expect(names.count > 3000)
+    let expected = try Self.oracle("c++filt -i", names)
+    var wrong = 0
+    for (name, expected) in zip(names, expected) where Demangling.symbol(name) != expected {
+      wrong += 1
+      if wrong < 10 {
+        Issue.record("\(name): \(Demangling.symbol(name) ?? "nil"), not \(expected)")
+      }
+    }
+    #expect(wrong == 0)
+  }
+
+  @Test("every type of the C++ runtime, by its encoding alone")
+  func types() throws {
+    let names = try Self.exports("libstdc++.so.6", "_ZTS")
+    #expect(names.count > 150)
+    let expected = try Self.oracle("c++filt -i", names)
+    for (name, expected) in zip(names, expected) {
+      let encoding = String(name.dropFirst(4))
+      #expect("typeinfo name for " + (Demangling.name(encoding) ?? "") == expected, "\(name)")
+      #expect(Demangling.type("*" + encoding) == Demangling.type(encoding))
+    }
+  }
+
+  @Test("every name that Swift's standard library exports, as swift demangle has it")
+  func swift() throws {
+    let names = try Self.exports("libswiftCore.so", "$s")
+    #expect(names.count > 5000)
+    let expected = try Self.oracle("swift demangle -no-sugar", names)
+    var missing = 0
+    for (name, expected) in zip(names, expected) {
+      guard let found = Demangling.symbol(name) else {
+        missing += 1
+        continue
+      }
+      if found != expected { Issue.record("\(name): \(found), not \(expected)") }
+    }
+    // Too long, or so it seems.
+    #expect(missing < names.count / 100, "\(missing) of \(names.count)")
+  }
+
+  @Test(
+    "names of Rust's two encodings, as recorded from c++filt",
+    arguments: [
+      ("_RNvMNtCs6xxl1lAjzDf_1a5innerINtB2_7SessionhE4showB4_", "<a::inner::Session<u8>>::show"),
+      ("_RNCINvCs6xxl1lAjzDf_1a7genericKj3_xE0B4_", "a::generic::<3, i64>::{closure#0}"),
+      ("_RNvCs6xxl1lAjzDf_1au9gre_6ka8i", "a::größe"),
+      (
+        "_RNvXs0_NtCs6xxl1lAjzDf_1a5innerRAINtB5_7SessionhEj3_NtB5_3Act3act",
+        "<&[a::inner::Session<u8>; 3] as a::inner::Act>::act"
+      ),
+      (
+        "_RINvNtCsgEmfK2I1SDS_4core3ptr13drop_in_placeINtNtCslNYArtu3iFV_5alloc5boxed3Box"
+          + "DNtNtCs6xxl1lAjzDf_1a5inner3ActEL_EEB1k_",
+        "core::ptr::drop_in_place::<alloc::boxed::Box<dyn a::inner::Act>>"
+      ),
+      ("_ZN1a5inner16Session$LT$T$GT$4show17hd229bd3b37dcb5ffE", "a::inner::Session<T>::show"),
+      (
+        "_ZN1a7generic28_$u7b$$u7b$closure$u7d$$u7d$17h8e70ec3e97810e5dE",
+        "a::generic::{{closure}}"
+      ),
+      ("_ZN1a4main17h1854dee5fd9945b4E", "a::main"),
+    ])
+  func recordedRust(name: String, expected: String) {
+    #expect(Demangling.name(name) == expected)
+  }
+
+  @Test(
+    "names of C++ types and symbols, and of Swift's",
+    arguments: [
+      ("N3app7SessionE", "app::Session"),
+      ("3Foo", "Foo"),
+      ("*N12_GLOBAL__N_16HiddenE", "(anonymous namespace)::Hidden"),
+      ("_ZTVN12_GLOBAL__N_16HiddenE", "vtable for (anonymous namespace)::Hidden"),
+      ("St6vectorIiSaIiEE", "std::vector<int, std::allocator<int> >"),
+      ("i", "int"),
+      ("_ZN3fooEv.cold", "foo() [clone .cold]"),
+      ("_ZdlPvm@@CXXABI_1.3.9", "operator delete(void*, unsigned long)"),
+      ("$s4main7SessionCMn", "nominal type descriptor for main.Session"),
+      ("_$s4main7SessionCfD", "main.Session.__deallocating_deinit"),
+      ("$S4main7SessionCN", "type metadata for main.Session"),
+      ("_T04main7SessionCN", "type metadata for main.Session"),
+    ])
+  func examples(name: String, expected: String) {
+    #expect(Demangling.name(name) == expected)
+  }
+
+  @Test(
+    "what is no encoding has no other name",
+    arguments: [
+      "", "*", "_", "_Z", "_R", "$s", "$", "malloc", "main_arena", "_ZN", "_T", "_start",
+      "N3app", "größe", "_Zgröße", "$sgröße", "___", "_GLOBAL_OFFSET_TABLE_",
+    ])
+  func none(name: String) {
+    #expect(Demangling.name(name) == nil)
+  }
+
+  @Test("a word that happens to encode a type is no symbol's name", arguments: ["i", "x", "f"])
+  func short(name: String) {
+    #expect(Demangling.symbol(name) == nil)
+    #expect(Demangling.type(name) != nil)
+  }
+
+  // MARK: Hostile names
+
+  @Test("a short name that stands for gigabytes has no other name", .timeLimit(.minutes(1)))
+  func bombs() {
+    // Each pair has the one before twice.
+    var cxx = "_Z1f4PairIiiE"
+    var swift = "$s1a4PairVySiSiG"
+    for level in 0..<60 {
+      let last = level == 0 ? "S_" : "S\(String(level - 1, radix: 36).uppercased())_"
+      cxx += "S_I\(last)\(last)E"
+      swift += "ACy\(Self.reference(level + 3))\(Self.reference(level + 3))G"
+    }
+    #expect(Demangling.symbol(cxx) == nil)
+    #expect(Demangling.symbol(swift) == nil)
+    #expect(Demangling.symbol("$s1a4PairVySiSiG" + String(repeating: "A2047D", count: 200)) == nil)
+    // Rust's second encoding refers back, too.
+    var rust = "_RMC0TuuE"
+    for _ in 0..<40 { rust = "_RMC0T" + rust.dropFirst(5) + "B4_E" }
+    _ = Demangling.symbol(rust)
+    for (prefix, letter) in [("_Z1f", "P"), ("_Z1f", "F"), ("$s", "y"), ("_RM", "T"), ("", "P")] {
+      for count in [1000, 4000, 1_000_000] {
+        let name = prefix + String(repeating: letter, count: count)
+        let length = Demangling.name(name)?.utf8.count ?? 0
+        #expect(count <= 4000 ? length <= 1 << 16 : length == 0)
+      }
+    }
+  }
+
+  private static func reference(_ number: Int) -> String {
+    number < 26
+      ? "A" + String(UnicodeScalar(UInt8(65 + number)))
+      : "A\(number == 26 ? "" : String(number - 27))_"
+  }
+
+  @Test(
+    "names with letters exchanged neither end the program nor take long", .timeLimit(.minutes(5)))
+  func damaged() throws {
+    var random = Xorshift()
+    let clock = ContinuousClock()
+    var longest = Duration.zero
+    let names =
+      try Self.exports("libstdc++.so.6", "_Z") + Self.exports("libswiftCore.so", "$s")
+      + [
+        "_RNvXs0_NtCs6xxl1lAjzDf_1a5innerRAINtB5_7SessionhEj3_NtB5_3Act3act",
+        "_ZN1a7generic28_$u7b$$u7b$closure$u7d$$u7d$17h8e70ec3e97810e5dE",
+      ]
+    let letters = Array("AFNPSTIEXLJDybcdqgtxvim0123456789_$".utf8)
+    for _ in 0..<200_000 {
+      var name = Array(names[random.below(names.count)].utf8)
+      for _ in 0...random.below(4) {
+        let place = random.below(name.count)
+        switch random.below(4) {
+        case 0: name.remove(at: place)
+        case 1: name.insert(letters[random.below(letters.count)], at: place)
+        case 2: name[place] = letters[random.below(letters.count)]
+        default:
+          let end = place + random.below(min(40, name.count - place))
+          name.insert(contentsOf: name[place..<end], at: random.below(name.count))
+        }
+        if name.isEmpty { name = [36, 115] }
+      }
+      let text = String(decoding: name, as: UTF8.self)
+      let time = clock.measure { _ = Demangling.name(text) }
+      if time > longest { longest = time }
+    }
+    #expect(longest < .seconds(2), "\(longest)")
+  }
+}
+
+/// Numbers that look random and are the same in each run.
+struct Xorshift {
+  private var state: UInt64 = 0x2545_f491_4f6c_dd1d
+
+  /// A number from 0 up to `limit`, which is not one of them.
+  mutating func below(_ limit: Int) -> Int {
+    state ^= state << 13
+    state ^= state >> 7
+    state ^= state << 17
+    return limit > 0 ? Int(state % UInt64(limit)) : 0
+  }
+}
