@@ -9,8 +9,11 @@ package struct ChunkListing: Sendable {
   /// How many there are, listed or not.
   package let total: Int
 
-  /// Chooses at most `limit` of the chunks that `snapshot` has kept for the row `key`.
-  package init(_ snapshot: HeapSnapshot, of key: GrowthKey, limit: Int) {
+  /// Chooses at most `limit` of the chunks that `snapshot` has kept for the row `key`; for one of a
+  /// type, `held` says what they hold, and the snapshot has them all.
+  package init(
+    _ snapshot: HeapSnapshot, of key: GrowthKey, held: HeldTypes? = nil, limit: Int
+  ) {
     var kept = snapshot.chunks.filter { $0.state != .top && $0.state != .internal }
     switch key {
     case .sizes(let sizes):
@@ -22,6 +25,15 @@ package struct ChunkListing: Sendable {
       total = arena.map { $0.inUse.count &+ $0.free.count &+ $0.cached.count } ?? 0
     case .mmapped:
       total = snapshot.mmapped.count
+    case .type(let name, let kind, let binary):
+      let isWanted = (held?.types ?? []).map {
+        $0.name == name && $0.kind == kind && $0.binary == binary
+      }
+      kept = kept.filter { chunk in
+        let index = Int(chunk.held)
+        return chunk.state == .inUse && index < isWanted.count && isWanted[index]
+      }
+      total = kept.count
     }
     func spread(_ chunks: [Chunk]) -> [Chunk] {
       let step = max(1, (chunks.count + limit - 1) / max(1, limit))

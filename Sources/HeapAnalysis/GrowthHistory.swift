@@ -10,12 +10,14 @@ package enum GrowthGrouping: Sendable, CaseIterable {
   case sizes
   /// By arenas, and the mmapped chunks.
   case arenas
+  /// By what they hold, as far as samples say so.
+  case types
 }
 
 /// The history of a heap, sample by sample.
 ///
 /// However many samples there are, of each row at most `TimeAxis.capacity` moments are kept of the whole
-/// watch and as many since the baseline, and at most 4,096 rows of exact sizes.
+/// watch and as many since the baseline, and at most 4,096 rows of exact sizes and 2,048 of types.
 package struct GrowthHistory: Sendable {
   /// Of how many samples the latest change is told.
   private static let recentLimit = 6
@@ -33,6 +35,7 @@ package struct GrowthHistory: Sendable {
   private var ranges = GrowthRows(limit: SizeRanges.count)
   private var sizes = GrowthRows(limit: sizeLimit)
   private var arenas = GrowthRows(limit: arenaLimit)
+  private var types = GrowthTypes()
 
   /// How many samples there were.
   package private(set) var sampleCount = 0
@@ -40,7 +43,7 @@ package struct GrowthHistory: Sendable {
   package private(set) var incompleteCount = 0
   /// How many there were since the one at which the baseline was set.
   package private(set) var steps = 0
-  /// The latest sample, whole.
+  /// The latest sample, without its chunks.
   package private(set) var latest: HeapReport?
   /// The latest totals.
   package private(set) var figures: HeapFigures?
@@ -86,9 +89,11 @@ package struct GrowthHistory: Sendable {
     ranges.record(Self.byRange(report.snapshot), moment)
     sizes.record(Self.bySize(report.snapshot), moment)
     arenas.record(Self.byArena(report.snapshot), moment)
+    types.record(report, moment)
     mostInUse = max(mostInUse, figures.inUse.bytes)
     self.figures = figures
     latest = report
+    latest?.snapshot.chunks = []
     latestTime = time
     noteStops(report.capture)
     sampleCount += 1
@@ -128,6 +133,7 @@ package struct GrowthHistory: Sendable {
     ranges.setBaseline()
     sizes.setBaseline()
     arenas.setBaseline()
+    types.setBaseline()
   }
 
   // MARK: Asking
@@ -136,13 +142,16 @@ package struct GrowthHistory: Sendable {
   package func rows(_ grouping: GrowthGrouping) -> [GrowthRow] { table(grouping).rows }
 
   /// How many parts of the latest sample are too many to be followed.
-  package func untracked(_ grouping: GrowthGrouping) -> Int { table(grouping).untracked }
+  package func untracked(_ grouping: GrowthGrouping) -> Int {
+    grouping == .types ? types.untracked : table(grouping).untracked
+  }
 
   private func table(_ grouping: GrowthGrouping) -> GrowthRows {
     switch grouping {
     case .ranges: ranges
     case .sizes: sizes
     case .arenas: arenas
+    case .types: types.rows
     }
   }
 

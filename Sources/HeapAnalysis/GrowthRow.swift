@@ -10,6 +10,13 @@ package enum GrowthKey: Hashable, Sendable {
   case arena(RemoteAddress)
   /// The chunks with a mapping of their own.
   case mmapped
+  /// The chunks in use that hold a type, by its name, its kind and the path of its file.
+  case type(name: String, kind: HeldKind, binary: String?)
+
+  /// Whether it is a type.
+  package var isType: Bool {
+    if case .type = self { true } else { false }
+  }
 }
 
 /// The chunks that a row stands for at one moment.
@@ -71,15 +78,22 @@ package struct GrowthRow: Hashable, Sendable {
   /// How many samples there were since the baseline.
   package private(set) var steps = 0
 
-  /// Makes a row that held nothing until now.
-  init(_ entry: GrowthEntry, before moment: GrowthMoment) {
+  /// Makes a row that held `before`, by default nothing, until now; it is not known if it was not
+  /// looked at.
+  init(
+    _ entry: GrowthEntry, before moment: GrowthMoment, held before: Tally = Tally(),
+    wasLookedAt: Bool = true
+  ) {
     now = GrowthEntry(entry.key)
     now.arenaIndex = entry.arenaIndex
-    baseline = Tally()
-    points = [Double](repeating: 0, count: moment.points)
-    pointsSinceBaseline = [Double](repeating: 0, count: moment.pointsSinceBaseline)
-    recent = [Double](repeating: 0, count: moment.recent)
-    steps = moment.steps
+    now.inUse = before
+    baseline = before
+    let value = Double(before.bytes)
+    points = [Double](repeating: value, count: moment.points)
+    pointsSinceBaseline = [Double](repeating: value, count: moment.pointsSinceBaseline)
+    recent = [Double](repeating: value, count: moment.recent)
+    // The sample that is recorded next is the first, and no step.
+    steps = wasLookedAt ? moment.steps : -1
   }
 
   /// What it stands for.
@@ -100,14 +114,20 @@ package struct GrowthRow: Hashable, Sendable {
     now.inUse.count == 0 && now.free.count == 0 && now.cached.count == 0 && baseline.count == 0
   }
 
-  mutating func record(_ entry: GrowthEntry, _ moment: GrowthMoment) {
-    let before = now.inUse.bytes
-    now = entry
-    let bytes = entry.inUse.bytes
+  /// Keeps what it was in a sample in which it was not looked at.
+  mutating func hold(_ moment: GrowthMoment) {
+    let bytes = now.inUse.bytes
     points.take(Double(bytes), moment.step)
     pointsSinceBaseline.take(Double(bytes), moment.stepSinceBaseline)
     recent.append(Double(bytes))
     if recent.count > moment.recentLimit { recent.removeFirst() }
+  }
+
+  mutating func record(_ entry: GrowthEntry, _ moment: GrowthMoment) {
+    let before = now.inUse.bytes
+    now = entry
+    hold(moment)
+    let bytes = entry.inUse.bytes
     steps += 1
     if bytes > before { rises += 1 }
     if bytes < before { falls += 1 }

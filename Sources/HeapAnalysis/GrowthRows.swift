@@ -15,8 +15,18 @@ struct GrowthRows: Sendable {
     self.limit = limit
   }
 
-  /// Adds a sample.
-  mutating func record(_ entries: [GrowthEntry], _ moment: GrowthMoment) {
+  /// Whether there is a row of `key`.
+  func follows(_ key: GrowthKey) -> Bool { places[key] != nil }
+
+  /// Goes over a sample in which nothing was looked at.
+  mutating func hold(_ moment: GrowthMoment) {
+    for place in rows.indices { rows[place].hold(moment) }
+  }
+
+  /// Adds a sample; `makeRow` makes the rows that are new, if they held something before.
+  mutating func record(
+    _ entries: [GrowthEntry], _ moment: GrowthMoment, makeRow: ((GrowthEntry) -> GrowthRow)? = nil
+  ) {
     // Only then: a row that comes back is to be known as one that went.
     let unknown = entries.reduce(0) { $0 + (places[$1.key] == nil ? 1 : 0) }
     if rows.count + unknown > limit { dropEmpty() }
@@ -33,7 +43,7 @@ struct GrowthRows: Sendable {
         }
         place = rows.count
         places[entry.key] = place
-        rows.append(GrowthRow(entry, before: moment))
+        rows.append(makeRow?(entry) ?? GrowthRow(entry, before: moment))
         isSeen.append(false)
       }
       isSeen[place] = true

@@ -10,7 +10,7 @@ package enum GrowthOrder: String, Sendable, CaseIterable {
   case bytes
   /// Most chunks in use first.
   case count
-  /// Smallest chunks first; arenas by their number.
+  /// Smallest chunks first; arenas by their number, types by their average.
   case size
 
   /// The one after it, and after the last the first.
@@ -29,7 +29,7 @@ package struct GrowthTable: Sendable {
   package let filteredOut: Int
 
   /// Takes those rows of `history` that hold something, or did, and whose sizes overlap `filter`; rows
-  /// of arenas all pass.
+  /// of arenas and of types all pass.
   package init(
     _ history: GrowthHistory, _ grouping: GrowthGrouping, order: GrowthOrder,
     filter: ClosedRange<UInt64>? = nil
@@ -62,6 +62,7 @@ extension GrowthRow {
     case .sizes(let sizes): sizes.lowerBound
     case .arena: UInt64(now.arenaIndex ?? 0)
     case .mmapped: .max
+    case .type: now.inUse.average
     }
   }
 }

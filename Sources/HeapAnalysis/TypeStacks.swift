@@ -20,17 +20,27 @@ package struct TypeStack: Hashable, Sendable {
       let key = group * SizeRanges.count + SizeRanges.index(of: chunk.size)
       tallies[key, default: Tally()].add(size: chunk.size)
     }
-    let stacks = tallies.sorted { $0.key < $1.key }.compactMap { key, held in
-      if case .type(let type) = groups.subjects[key / SizeRanges.count] {
-        TypeStack(type: type, sizes: SizeRanges.range(at: key % SizeRanges.count), held: held)
-      } else {
-        nil
-      }
+    let subjects = groups.subjects
+    let sorted = subjects.indices.sorted { subjects[$0].precedesByFile(subjects[$1]) }
+    var ranks = [Int](repeating: 0, count: subjects.count)
+    for (rank, group) in sorted.enumerated() { ranks[group] = rank }
+    let keyed = tallies.map { key, held in
+      let (group, range) = key.quotientAndRemainder(dividingBy: SizeRanges.count)
+      return (rank: ranks[group] * SizeRanges.count + range, key: key, held: held)
     }
-    return stacks.sorted { $0.place < $1.place }
+    return keyed.sorted { $0.rank < $1.rank }.compactMap { _, key, held in
+      let (group, range) = key.quotientAndRemainder(dividingBy: SizeRanges.count)
+      guard case .type(let type) = subjects[group] else { return nil }
+      return TypeStack(type: type, sizes: SizeRanges.range(at: range), held: held)
+    }
   }
+}
 
-  private var place: (String, String, String, UInt64) {
-    (type.binary ?? "", type.name, type.kind.rawValue, sizes.lowerBound)
+extension TypeRow.Subject {
+  /// Whether its file comes first, or of the same file it.
+  fileprivate func precedesByFile(_ other: TypeRow.Subject) -> Bool {
+    guard case .type(let left) = self, case .type(let right) = other, left.binary != right.binary
+    else { return precedes(other) }
+    return (left.binary ?? "") < (right.binary ?? "")
   }
 }

@@ -98,21 +98,20 @@ package struct TypeTable: Sendable {
     var groups = TypeGroups(report, options)
     let all = HeldTallies(report)
     attribution = TypeAttribution(all, of: groups.types)
-    let found = groups.tallies(report, all).enumerated().filter { $0.element.count > 0 }
+    let tallies = groups.tallies(report, all)
+    let found = tallies.indices.filter { tallies[$0].count > 0 }
     let subjects = groups.subjects
-    let sorted = found.sorted {
-      Self.precedes(($0.element, subjects[$0.offset]), ($1.element, subjects[$1.offset]), options)
-    }
+    let sorted = Self.sorted(found, tallies, subjects, by: options.order)
     let shown = sorted.prefix(max(0, options.limit ?? sorted.count))
     rows = shown.enumerated().map {
-      TypeRow(rank: $0 + 1, subject: subjects[$1.offset], held: $1.element)
+      TypeRow(rank: $0 + 1, subject: subjects[$1], held: tallies[$1])
     }
     omittedRows = sorted.count - shown.count
-    rest = sorted.dropFirst(shown.count).reduce(into: Tally()) { $0 += $1.element }
-    total = found.reduce(into: Tally()) { $0 += $1.element }
+    rest = sorted.dropFirst(shown.count).reduce(into: Tally()) { $0 += tallies[$1] }
+    total = tallies.reduce(into: Tally()) { $0 += $1 }
     guard options.sizeLimit != nil || options.addressLimit != nil else { return }
     var places = [Int?](repeating: nil, count: subjects.count)
-    for (place, group) in shown.enumerated() { places[group.offset] = place }
+    for (place, group) in shown.enumerated() { places[group] = place }
     addDetails(report, options, groups, places)
   }
 
@@ -137,28 +136,30 @@ package struct TypeTable: Sendable {
     }
   }
 
-  private static func precedes(
-    _ left: (held: Tally, subject: TypeRow.Subject),
-    _ right: (held: Tally, subject: TypeRow.Subject), _ options: TypeTableOptions
-  ) -> Bool {
-    func most(_ value: (Tally) -> UInt64) -> Bool? {
-      let (first, second) = (value(left.held), value(right.held))
-      return first == second ? nil : first > second
+  /// Sorts the numbers of groups; names are only compared where figures are equal.
+  private static func sorted(
+    _ groups: [Int], _ tallies: [Tally], _ subjects: [TypeRow.Subject], by order: HistogramOrder
+  ) -> [Int] {
+    let figures = groups.map { group in
+      let figure: UInt64 =
+        switch order {
+        case .bytes: tallies[group].bytes
+        case .count: UInt64(tallies[group].count)
+        case .size: tallies[group].average
+        case .name: 0
+        }
+      return (figure: figure, group: group)
     }
-    let decided: Bool? =
-      switch options.order {
-      case .bytes: most(\.bytes)
-      case .count: most { UInt64($0.count) }
-      case .size: most(\.average)
-      case .name: nil
-      }
-    return decided ?? left.subject.precedes(right.subject)
+    return figures.sorted { left, right in
+      left.figure == right.figure
+        ? subjects[left.group].precedes(subjects[right.group]) : left.figure > right.figure
+    }.map(\.group)
   }
 }
 
 extension TypeRow.Subject {
   /// Whether it comes first by its name, its sizes or its number.
-  fileprivate func precedes(_ other: TypeRow.Subject) -> Bool {
+  func precedes(_ other: TypeRow.Subject) -> Bool {
     switch (self, other) {
     case (.type(let left), .type(let right)):
       (left.name, left.binary ?? "", left.kind.rawValue)

@@ -119,6 +119,11 @@ package enum Figures {
     decimal(microseconds(duration), places: 3)
   }
 
+  /// A duration in seconds to the microsecond, without a unit: `0.002413`.
+  package static func exactSeconds(_ duration: Duration) -> String {
+    decimal(microseconds(duration), places: 6)
+  }
+
   /// `scaled` divided by ten to the power of `places`.
   package static func decimal(_ scaled: UInt64, places: Int) -> String {
     let digits = String(scaled)

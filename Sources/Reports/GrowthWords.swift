@@ -30,7 +30,7 @@ package enum GrowthWords {
       + "\(minute(trend.bounds.upperBound)))"
   }
 
-  /// What a row is called: its sizes, `main`, an arena's number, or `mmap`.
+  /// What a row is called: its sizes, `main`, an arena's number, `mmap`, or a type's name.
   package static func label(_ row: GrowthRow, isExact: Bool = false) -> String {
     switch row.key {
     case .sizes(let sizes): Figures.sizes(sizes, isExact: isExact)
@@ -41,6 +41,7 @@ package enum GrowthWords {
       case nil: "\(address)"
       }
     case .mmapped: "mmap"
+    case .type(let name, _, _): name.printable
     }
   }
 

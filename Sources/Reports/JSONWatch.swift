@@ -5,7 +5,11 @@ import HeapModel
 
 /// The documents of a watch.
 package enum JSONWatch {
-  /// Writes the latest sample as `malloscope/histogram/1` with an object `watch`.
+  /// How many types a sample has at most.
+  private static let typeLimit = 200
+
+  /// Writes the latest sample as `malloscope/histogram/1` with an object `watch`, in which the types
+  /// with most bytes are if the sample has any.
   ///
   /// - Throws: what the sink throws.
   package static func writeSample<Sink: ByteSink & ~Copyable>(
@@ -25,6 +29,13 @@ package enum JSONWatch {
             let table = GrowthTable(
               history, growth.grouping, order: growth.order, filter: growth.filter)
             for row in table.rows where row.neverShrank {
+              json.row(row, perSecond: history.rate(row))
+            }
+          }
+          guard report.held != nil else { return }
+          json.array("types") { json in
+            let table = GrowthTable(history, .types, order: .bytes)
+            for row in table.rows.prefix(typeLimit) {
               json.row(row, perSecond: history.rate(row))
             }
           }
@@ -139,6 +150,10 @@ extension JSONWriter {
         json.address("arena", address.bits)
         json.number("arena_index", row.now.arenaIndex)
       case .mmapped: json.string("arena", "mmap")
+      case .type(let name, let kind, let binary):
+        json.string("type", name)
+        json.string("kind", kind.rawValue)
+        json.string("binary", binary)
       }
       json.number("in_use_chunks", row.now.inUse.count)
       json.number("in_use_bytes", row.now.inUse.bytes)

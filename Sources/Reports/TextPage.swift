@@ -121,7 +121,7 @@ extension String {
 
   /// The text with its middle replaced by three dots if it is longer than `width`; of what stays, the
   /// beginning has the `share`.
-  func shortened(to width: Int, beginning share: Double = 1 / 3) -> String {
+  package func shortened(to width: Int, beginning share: Double = 1 / 3) -> String {
     guard count > width, width > 8 else { return self }
     let head = Int(Double(width - 3) * share)
     return prefix(head) + "..." + suffix(width - 3 - head)

@@ -129,14 +129,14 @@ package enum TextWatch {
     let shown = table.rows.prefix(page.options.limit ?? rowLimit)
     guard !shown.isEmpty else { return }
     var text = TextTable([
-      ("", .left), (growth.grouping == .arenas ? "arena" : "chunk size", .right),
-      ("chunks", .right), ("in use", .right), ("growth", .right), ("per second", .right),
+      ("", .left), heading(growth.grouping), ("chunks", .right), ("in use", .right),
+      ("growth", .right), ("per second", .right),
     ])
     for row in shown {
       let rate = history.rate(row)
       text.add([
         .init(mark(row, page.options.style), .warning),
-        .init(GrowthWords.label(row, isExact: page.options.showsExactBytes)),
+        .init(label(row, page.options)),
         .init(Figures.grouped(row.now.inUse.count)), page.cell(row.now.inUse.bytes),
         row.growth == 0 ? .none : .init(Figures.signed(bytes: row.growth)),
         rate.map { $0 == 0 ? .none : .init(Figures.signed(bytes: $0)) } ?? .none,
@@ -147,8 +147,27 @@ package enum TextWatch {
     if hidden > 0 { page.line(page.toned("  \(Figures.grouped(hidden)) more rows", .faint)) }
     let untracked = history.untracked(growth.grouping)
     if untracked > 0 {
-      page.line("  \(Figures.grouped(untracked)) more are not followed: see their ranges")
+      page.line(
+        "  \(Figures.grouped(untracked)) more are not followed: "
+          + (growth.grouping == .types ? "they hold less" : "see their ranges"))
     }
+  }
+
+  private static func heading(
+    _ grouping: GrowthGrouping
+  ) -> (text: String, alignment: TextTable.Alignment) {
+    switch grouping {
+    case .ranges, .sizes: ("chunk size", .right)
+    case .arenas: ("arena", .right)
+    case .types: ("type", .left)
+    }
+  }
+
+  /// What a row is called; of the name of a type, as much as the figures leave room for.
+  private static func label(_ row: GrowthRow, _ options: ReportOptions) -> String {
+    let label = GrowthWords.label(row, isExact: options.showsExactBytes)
+    guard row.key.isType, !options.isVerbose, !options.showsFullNames else { return label }
+    return label.shortened(to: max(16, options.columns - 52), beginning: 0.6)
   }
 
   private static func addGrown(
@@ -163,7 +182,7 @@ package enum TextWatch {
     for grown in summary.grown.prefix(options.limit ?? .max) {
       let perMinute = grown.trend.map { Figures.signed(bytes: $0.perSecond * 60) }
       text.add([
-        .init(GrowthWords.label(grown.row, isExact: options.showsExactBytes)),
+        .init(label(grown.row, options)),
         .init(Figures.signed(grown.row.growthCount)),
         .init(Figures.signed(bytes: grown.row.growth)),
         perMinute.map { .init($0) } ?? .none,

@@ -1,6 +1,7 @@
 // What each key does.
 
 package import HeapAnalysis
+import HeapModel
 import Reports
 package import TerminalUI
 
@@ -54,6 +55,11 @@ extension WatchState {
       message = "sorted by \(growth.order.rawValue)"
       top = 0
     case .character("a"): choose(growth.grouping == .arenas ? .ranges : .arenas)
+    case .character("t"):
+      choose(growth.grouping == .types ? .ranges : .types)
+      // What chunks hold is only looked at while it is shown.
+      let isMissing = growth.grouping == .types && history.latest?.held == nil
+      return isMissing && end == nil && !isPaused ? [.sample] : []
     case .character("x"): choose(growth.grouping == .sizes ? .ranges : .sizes)
     case .character("/"): mode = .filterPrompt(LineEditor(filterText))
     case .character("b"):

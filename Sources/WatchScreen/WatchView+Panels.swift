@@ -11,7 +11,7 @@ extension WatchView {
     ("enter", "sample chunks of the row"),
     ("s", "sort by growth, bytes, count, size"),
     ("/", "show only some sizes: 48..96, >1k"),
-    ("a", "by arena, or by size"),
+    ("a t", "by arena, type, or size"),
     ("x", "exact sizes, or ranges"),
     ("b", "growth counts from here"),
     ("p", "pause, or go on"),
@@ -53,6 +53,7 @@ extension WatchView {
       case .sizes: "chunks of size \(panel.title)"
       case .arena: "chunks of arena \(panel.title)"
       case .mmapped: "mmapped chunks"
+      case .type: "chunks of type \(panel.title)"
       }
     guard let lines = panel.lines else {
       buffer.put("\(what): being read", row: start, column: 0, style: .bold)

@@ -82,6 +82,8 @@ extension WatchView {
   private struct Column {
     var title: String
     var width: Int
+    /// Whether it holds names, of which the middle can be left out, and not figures.
+    var isName = false
     var text: (GrowthRow) -> String
   }
 
@@ -94,7 +96,8 @@ extension WatchView {
     var x = 2
     for column in columns {
       buffer.put(
-        right(column.title, column.width), row: layout.headings, column: x, style: .faint)
+        column.isName ? column.title : right(column.title, column.width), row: layout.headings,
+        column: x, style: .faint)
       x += column.width + gap
     }
     let trendWidth = buffer.columns - x
@@ -102,7 +105,10 @@ extension WatchView {
       buffer.put("trend", row: layout.headings, column: x, style: .faint)
     }
     guard !table.rows.isEmpty else {
-      let text = table.filteredOut > 0 ? "no size in \(state.filterText)" : "no chunks"
+      let text =
+        state.growth.grouping == .types && history.latest?.held == nil
+        ? "the next sample looks at what chunks hold"
+        : table.filteredOut > 0 ? "no size in \(state.filterText)" : "no chunks"
       buffer.put(text, row: layout.table.lowerBound, column: 2)
       return
     }
@@ -112,8 +118,14 @@ extension WatchView {
       buffer.put(TextWatch.mark(growth, state.style), row: row, column: 0, style: style)
       var x = 2
       for column in columns {
-        let text = fitting(column.text(growth), column.width)
-        buffer.put(right(text, column.width), row: row, column: x, style: style)
+        if column.isName {
+          buffer.put(
+            column.text(growth).shortened(to: column.width, beginning: 0.6), row: row, column: x,
+            style: style, limit: column.width)
+        } else {
+          let text = fitting(column.text(growth), column.width)
+          buffer.put(right(text, column.width), row: row, column: x, style: style)
+        }
         x += column.width + gap
       }
       if trendWidth >= 6 {
@@ -137,8 +149,14 @@ extension WatchView {
       isExact ? Figures.grouped(bytes) : Figures.rounded(bytes: bytes)
     }
     let labelWidth = isExact ? 20 : isWide ? 10 : 9
+    let isByType = state.growth.grouping == .types
+    // Of a type's name there is as much as the other columns leave.
+    let nameWidth = min(60, max(labelWidth, buffer.columns - (isExact ? 60 : isWide ? 52 : 29)))
     var columns = [
-      Column(title: state.growth.grouping == .arenas ? "arena" : "size", width: labelWidth) {
+      Column(
+        title: isByType ? "type" : state.growth.grouping == .arenas ? "arena" : "size",
+        width: isByType ? nameWidth : labelWidth, isName: isByType
+      ) {
         GrowthWords.label($0, isExact: isExact)
       }
     ]
@@ -154,7 +172,7 @@ extension WatchView {
       Column(title: "/s", width: isWide ? 9 : 8) { row in
         history.rate(row).map { $0 == 0 ? "-" : Figures.signed(bytes: $0) } ?? "-"
       })
-    if buffer.columns >= (isExact ? 120 : 100) {
+    if !isByType, buffer.columns >= (isExact ? 120 : 100) {
       columns.append(Column(title: "free", width: bytesWidth) { bytes($0.now.free.bytes) })
       columns.append(Column(title: "cached", width: bytesWidth) { bytes($0.now.cached.bytes) })
     }
@@ -198,7 +216,7 @@ extension WatchView {
     return [
       ("q", "quit"), ("?", "help"), sort, filter, ("b", "baseline"),
       ("p", state.isPaused ? "go on" : "pause"), ("+-", "interval"), ("a", "arenas"),
-      ("enter", "chunks"), ("x", "exact"), ("w", "write"),
+      ("t", "types"), ("enter", "chunks"), ("x", "exact"), ("w", "write"),
     ]
   }
 

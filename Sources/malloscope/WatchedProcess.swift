@@ -87,6 +87,8 @@ struct WatchedProcess: Sendable {
     switch key {
     case .sizes(let sizes): listing.request.sample?.sizes = sizes
     case .mmapped: listing.request.scope = .mmapped
+    // Which chunks hold a type shows only when all are there.
+    case .type: listing.request.sample = nil
     case .arena: if let arenaIndex { listing.request.scope = .arena(arenaIndex) }
     }
     return listing

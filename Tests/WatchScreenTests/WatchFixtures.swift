@@ -54,6 +54,22 @@ enum WatchFixtures {
     return (report, memory)
   }
 
+  /// Types of which the second grows, one with a long name and one with such a one.
+  static func types(naming name: String = "ingest::Record") -> GrowthHistory {
+    var history = GrowthHistory()
+    let long = "std::map<std::string, std::vector<ingest::Record, ingest::Arena<ingest::Record>>>"
+    for sample in 0..<8 {
+      var (report, memory) = leakReport(sample)
+      report.hold(
+        [
+          ("Cache", 4_112, 60), ("Session", 96, 900 + 30 * sample), (long, 80, 9),
+          (name, 64, 4 + sample / 4),
+        ] + (0..<30).map { ("ingest::Codec<\($0)>", 48, 2) })
+      history.add(report, memory, at: 500 + Double(sample))
+    }
+    return history
+  }
+
   /// Many exact sizes, of which every third grows.
   static let manySizes: GrowthHistory = {
     var history = GrowthHistory()

@@ -94,6 +94,25 @@ struct WatchStateTests {
     #expect(state.growth.grouping == .ranges)
   }
 
+  @Test("t shows types and sizes again, and asks for a sample if there are no types yet")
+  func types() {
+    var state = WatchFixtures.state()
+    let history = WatchFixtures.types()
+    #expect(press([.down, .character("t")], &state, many) == [.sample])
+    #expect(state.growth.grouping == .types)
+    #expect(state.selected == nil)
+    #expect(press([.character("t")], &state, many).isEmpty)
+    #expect(state.growth.grouping == .ranges)
+    #expect(press([.character("t")], &state, history).isEmpty)
+    #expect(press([.character("a")], &state, many).isEmpty)
+    #expect(state.growth.grouping == .arenas)
+    state.isPaused = true
+    #expect(press([.character("t")], &state, many).isEmpty)
+    let rows = state.table(history).rows
+    press([.down, .enter], &state, history)
+    #expect(state.mode == .chunks(ChunkPanel(title: "Session", key: rows[0].key)))
+  }
+
   @Test("b sets the baseline, but not after the end, when the summary would be lost")
   func baseline() {
     var state = WatchFixtures.state()

@@ -29,6 +29,21 @@ struct WatchViewTests {
     Scene(name: "one-sample", history: WatchFixtures.leak(1), now: 500.2),
     Scene(name: "normal"),
     Scene(name: "arenas", change: { $0.growth.grouping = .arenas }),
+    Scene(
+      name: "types", history: WatchFixtures.types(), now: 507.5,
+      change: { $0.growth.grouping = .types }),
+    Scene(
+      name: "types-to-come",
+      change: {
+        $0.growth.grouping = .types
+        $0.showsExactBytes = true
+      }),
+    Scene(
+      name: "type-chunks", history: WatchFixtures.types(), now: 507.5,
+      change: {
+        let key = GrowthKey.type(name: "Session", kind: .cxx, binary: "/srv/bin/server")
+        $0.mode = .chunks(ChunkPanel(title: "Session", key: key))
+      }),
     Scene(name: "exact-sizes", change: { $0.growth.grouping = .sizes }),
     Scene(name: "exact-bytes", change: { $0.showsExactBytes = true }),
     Scene(
@@ -186,19 +201,27 @@ struct WatchViewTests {
         $0.message = WatchFixtures.hostileName
         $0.filterText = WatchFixtures.hostileName
       }
-      let buffer = WatchView.render(history, state, now: 506)
-      for row in 0..<buffer.rows {
-        var width = 0
-        for column in 0..<columns {
-          guard let cell = buffer[row, column] else { continue }
-          width += TextWidth.columns(of: cell.text)
-          let isHarmless = cell.text.unicodeScalars.allSatisfy {
-            ![.control, .format, .lineSeparator].contains($0.properties.generalCategory)
-          }
-          #expect(isHarmless, "\(row), \(column)")
+      expectHarmless(WatchView.render(history, state, now: 506))
+      let types = WatchFixtures.types(
+        naming: WatchFixtures.hostileName + String(repeating: "漢", count: columns))
+      let byType = WatchFixtures.state(columns, 24) { $0.growth.grouping = .types }
+      expectHarmless(WatchView.render(types, byType, now: 508))
+    }
+  }
+
+  /// Every row is as wide as the screen, and has nothing that moves the cursor.
+  private func expectHarmless(_ buffer: CellBuffer) {
+    for row in 0..<buffer.rows {
+      var width = 0
+      for column in 0..<buffer.columns {
+        guard let cell = buffer[row, column] else { continue }
+        width += TextWidth.columns(of: cell.text)
+        let isHarmless = cell.text.unicodeScalars.allSatisfy {
+          ![.control, .format, .lineSeparator].contains($0.properties.generalCategory)
         }
-        #expect(width == columns, "row \(row)")
+        #expect(isHarmless, "\(row), \(column)")
       }
+      #expect(width == buffer.columns, "row \(row)")
     }
   }
 
