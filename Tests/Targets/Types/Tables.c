@@ -57,7 +57,8 @@ int main(void) {
   FILE *file = fopen("/dev/null", "w");
   announce("stdio FILE", file);
   // The second of two neighbours that were given back and taken again, as a cache has it.
-  void *first = malloc(200), *second = malloc(200);
+  // Volatile, or a compiler leaves out what nobody uses.
+  void *volatile first = malloc(200), *volatile second = malloc(200);
   free(second);
   free(first);
   first = malloc(200);
