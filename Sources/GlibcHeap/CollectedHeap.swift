@@ -23,6 +23,8 @@ package struct CollectedHeap: Sendable {
   /// kept already.
   var chunks = ChunkStore()
   var fastbinChunks: [UInt64] = []
+  /// The words that may be pointers into the heap, if they were asked for.
+  var references = ReferenceBlocks()
   /// What is in the tcaches.
   var marks: Marks?
   /// What the threads inside malloc have in their registers and at the end of their stacks.
@@ -58,6 +60,7 @@ package struct CollectedHeap: Sendable {
     var snapshot = partial
     snapshot.sizes = sizes.classes
     snapshot.chunks = finishedChunks()
+    snapshot.references = references.joined()
     snapshot.findings += log.findings
     snapshot.suppressedFindings = log.suppressed
     return snapshot

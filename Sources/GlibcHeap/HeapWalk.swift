@@ -23,6 +23,8 @@ package struct WalkOptions: Sendable {
   package var collectsChunks: Bool
   /// Which of them, nil for all.
   package var sample: ChunkSample?
+  /// Whether the words that may be pointers into the heap are wanted, for which all of it is read.
+  package var collectsReferences = false
   /// What part of the heap to look at.
   package var scope: Scope
   /// Whether glibc was told to tag memory (aarch64, 2.33 to 2.43: the tunable `glibc.mem.tagging`).
@@ -292,6 +294,7 @@ package struct HeapWalk: ~Copyable {
       if index == arenas.count { arenas += try newArenas(since: arenas) }
     }
     if includesMmapped { try addMmapped(to: &collected) }
+    if options.collectsReferences { try collectReferences(in: &collected) }
     // Nobody changes the caches of threads that are not there.
     if !isLive, copies.isLast { pacing?.letRun() }
     collected.arenaEnd = copies.firstArena + arenas.count

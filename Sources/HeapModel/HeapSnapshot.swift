@@ -67,6 +67,8 @@ package struct HeapSnapshot: Sendable {
   package var sizes: [SizeClass] = []
   /// Every chunk, ascending by address, if they were asked for.
   package var chunks: [Chunk] = []
+  /// The words of the heap that may be pointers into it, ascending by place, if they were asked for.
+  package var references: [HeapReference] = []
   /// glibc's accounting against ours.
   package var checks: [Check] = []
   /// What was not as it should be.
