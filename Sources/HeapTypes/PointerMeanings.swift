@@ -65,7 +65,7 @@ struct PointerMeanings {
     let type = name.type(meanings[number].kind, at: place, in: sources.binaries)
     let result = types.number(of: type)
     numbers[number * PointerPlace.count + place] = result
-    if meanings[number].kind == .vtable || meanings[number].kind == .unnamedVtable {
+    if type.kind == .cxx, place < PointerPlace.words {
       classes.note(result, meaning: number, place: place)
     }
     return result
