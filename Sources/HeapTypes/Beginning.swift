@@ -42,7 +42,7 @@ struct Beginning {
 
   /// Word number `index`, 0 after the last.
   @inline(__always)
-  subscript(index: Int) -> UInt64 { words[index] }
+  subscript(index: Int) -> UInt64 { words.span[index] }
 
   /// Whether all bytes are zero.
   @inline(__always)
@@ -60,12 +60,12 @@ struct Beginning {
 
   /// Byte number `index`.
   func byte(_ index: Int) -> UInt8 {
-    UInt8(truncatingIfNeeded: words[index >> 3] >> UInt64((index & 7) * 8))
+    UInt8(truncatingIfNeeded: words.span[index >> 3] >> UInt64((index & 7) * 8))
   }
 
   /// The 16-bit number `index`.
   func unit(_ index: Int) -> UInt16 {
-    UInt16(truncatingIfNeeded: words[index >> 2] >> UInt64((index & 3) * 16))
+    UInt16(truncatingIfNeeded: words.span[index >> 2] >> UInt64((index & 3) * 16))
   }
 
   /// Whether `word` could point to memory that the program has allocated or mapped: within 4 GiB of

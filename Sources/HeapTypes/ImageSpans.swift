@@ -37,6 +37,10 @@ struct ImageSpans {
 
   /// The parts, ascending by address.
   private(set) var parts: [Part] = []
+  /// Where the first begins.
+  private var lowest: UInt64 = 0
+  /// How far it is from there to the end of the last.
+  private var extent: UInt64 = 0
   private var places: [Place] = []
   private var placeMask: UInt64 = 0
   /// For each page of the places 1 more than the number of the first part that touches it, 0 if none does.
@@ -54,6 +58,8 @@ struct ImageSpans {
     }
     parts.sort { $0.lower < $1.lower }
     parts.removeLast(max(0, parts.count - Self.mostParts))
+    lowest = parts.first?.lower ?? 0
+    extent = (parts.map(\.upper).max() ?? 0) &- lowest
     buildTables()
   }
 
@@ -99,6 +105,8 @@ struct ImageSpans {
   /// The number of the part that holds `address`, nil if none does.
   @inline(__always)
   func part(at address: UInt64) -> Int? {
+    // Most words are no addresses at all.
+    guard address &- lowest < extent else { return nil }
     let number = address >> Self.placeBits
     let place = places[Int(Self.spread(number) & placeMask)]
     guard place.number == number else { return nil }

@@ -101,6 +101,11 @@ extension MeaningName {
     switch kind {
     case .swift where place != 0:
       return held("structure with metadata of \(name)\(offset)", .structure)
+    case .unnamedVtable where place != 0:
+      // C has tables of functions after zeros, too, and structures that do not begin with them.
+      return HeldType(
+        name: "structure with a table of functions\(offset)", kind: .structure, binary: path,
+        evidence: TypeEvidence(.objectFile, detail))
     case .vtable, .swift, .unnamedVtable, .constructionVtable:
       return held(place == 0 ? name : name + offset, nil, detail)
     case .symbol:

@@ -10,7 +10,9 @@ struct PointerMeanings {
   private static let nearFunction: UInt64 = 64 << 10
   private static let nearData: UInt64 = 4096
   /// No more pointers than this are looked at; what comes later means nothing.
-  private static let mostPointers = 2_000_000
+  private static let mostPointers = 250_000
+  /// No more words than this are remembered, with those that mean nothing.
+  private static let mostWords = 2_000_000
 
   let sources: TypeSources
   let spans: ImageSpans
@@ -63,7 +65,7 @@ struct PointerMeanings {
     let type = name.type(meanings[number].kind, at: place, in: sources.binaries)
     let result = types.number(of: type)
     numbers[number * PointerPlace.count + place] = result
-    if meanings[number].kind == .vtable || meanings[number].kind == .unnamedVtable {
+    if type.kind == .cxx, place < PointerPlace.words {
       classes.note(result, meaning: number, place: place)
     }
     return result
@@ -72,9 +74,13 @@ struct PointerMeanings {
   /// The name of the class or the symbol of meaning `number`, and the number of its binary.
   func name(of number: Int) -> MeaningName? { names[number] }
 
+  private var hasRoom: Bool {
+    meanings.count < Self.mostPointers && table.count < Self.mostWords
+  }
+
   /// Finds out what `word` means.
   private mutating func find(_ word: UInt64) -> Int {
-    guard meanings.count < Self.mostPointers, let part = spans.part(at: word) else { return 0 }
+    guard hasRoom, let part = spans.part(at: word) else { return 0 }
     let found = spans.parts[part].isExecutable ? code(word, part) : data(word, part)
     return remember(word, found)
   }
@@ -83,7 +89,7 @@ struct PointerMeanings {
   /// none.
   mutating func allocatedMetadata(at word: UInt64) -> Int {
     if let known = table[word] { return Int(known) }
-    guard meanings.count < Self.mostPointers else { return 0 }
+    guard hasRoom else { return 0 }
     let found = swift.read(at: word, &cache, spans, sources).map { swiftMeaning($0, at: word) }
     return remember(word, found ?? (.nothing, nil))
   }

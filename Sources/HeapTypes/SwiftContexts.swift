@@ -192,7 +192,7 @@ struct SwiftContexts {
         let bytes = cache.word(at: bounds, in: spans)
       else { return nil }
       let offset = Int64(bitPattern: bytes)
-      return offset & 7 == 0 && abs(offset % (1 << 32)) == abs(offset) ? offset / 8 : nil
+      return offset & 7 == 0 && offset > -1 << 20 && offset < 1 << 20 ? offset / 8 : nil
     }
     guard let negative = cache.half(at: descriptor &+ 24, in: spans),
       let positive = cache.half(at: descriptor &+ 28, in: spans),

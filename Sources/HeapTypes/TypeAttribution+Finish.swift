@@ -19,8 +19,11 @@ extension TypeAttribution {
   /// - A chunk is a list's node if the one it calls the next calls it the previous one, or the other way
   ///   round. A tree's node is one if a child calls it the parent, or the parent calls it a child.
   private mutating func answerQuestions(_ chunks: inout [Chunk]) {
-    let all = questions.all.sorted { $0.address < $1.address }
+    var all = questions.all
     questions.removeAll()
+    // Mostly they come in this order.
+    let ascend = all.indices.dropFirst().allSatisfy { all[$0 - 1].address <= all[$0].address }
+    if !ascend { all.sort { $0.address < $1.address } }
     guard !all.isEmpty else { return }
     var places = WordTable()
     for (index, question) in all.enumerated() where question.kind != .link {

@@ -145,6 +145,11 @@ package struct TypeAttribution: ~Copyable {
           if let type = embedded(number, at: index, beginning) { return type }
         }
         remains = number
+      } else if meaning.kind == .unnamedVtable, index > 0, index <= 2,
+        isArray(at: index, beginning),
+        (index + 1..<8).contains(where: { beginning[$0] == word })
+      {
+        return meanings.type(number, at: PointerPlace.array.rawValue, in: &table)
       } else if meaning.kind > best, meaning.kind != .constructionVtable {
         best = meaning.kind
         bestNumber = number

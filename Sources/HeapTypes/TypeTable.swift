@@ -10,6 +10,9 @@ struct TypeTable {
     var kind: HeldKind
     var binary: String?
     var rule: TypeEvidence.Rule
+
+    // Few types have the same name, and hashing the path, too, would take most of the time.
+    func hash(into hasher: inout Hasher) { hasher.combine(name) }
   }
 
   /// The types by their numbers.

@@ -61,6 +61,8 @@ import Testing
       for (said, told, _) in try live.told(&attribution) {
         // A list's node is only recognised by a class that is sure; one without functions not at all.
         if said == "?" || said.contains(" at ") || said.hasPrefix("app::Empty") { continue }
+        // Of large objects the second is not seen, and what names nothing needs two.
+        if !hasSymbols, said == "app::Special[]" { continue }
         #expect(told.kind == .cxx, "\(said): \(told)")
         let last = said.replacing("[]", with: "").split(separator: ":").last ?? ""
         if hasSymbols {

@@ -116,6 +116,9 @@ import Testing
     let other = attribution.held([unnamed, 1, 2])
     #expect(other.name.hasPrefix("class without type information (app+0x"))
     #expect(other.evidence.rule == .vtableUnnamed)
+    let behind = attribution.held([1, unnamed, 2])
+    #expect(behind.name == "structure with a table of functions at +8")
+    #expect(behind.kind == .structure)
     #expect(attribution.held([table, 1, 2]).name == "ops table operations")
   }
 
