@@ -1,6 +1,6 @@
 // The words of the heap that may be pointers into the heap.
 
-package import HeapModel
+import HeapModel
 import RemoteMemory
 
 extension HeapWalk {

@@ -69,6 +69,8 @@ extension HeapSnapshot {
       || chunks[chunks.count - 1].userAddress < other.chunks[0].userAddress
     chunks += other.chunks
     if !isAscending { chunks.sort { $0.userAddress < $1.userAddress } }
+    references += other.references
+    if !references.isEmpty { references.sort { $0.place < $1.place } }
     checks += other.checks
     findings += other.findings
     resynchronisations += other.resynchronisations
