@@ -8,6 +8,8 @@ package enum TypePatternError: Error, Hashable, Sendable {
   case notAnExpression(String, what: String, character: Int?)
   /// The pattern is longer than anyone writes by hand.
   case tooLong(characters: Int)
+  /// It opens more parentheses and brackets than the library can be trusted with.
+  case tooManyBrackets(Int)
   /// The size behind the expression is larger than 64 bits can hold.
   case sizeTooLarge(String)
   /// No size can lie in the range behind the expression.
@@ -27,6 +29,8 @@ package enum TypePatternError: Error, Hashable, Sendable {
 package struct TypePattern: Hashable, Sendable {
   /// The longest pattern, in characters.
   private static let longest = 4096
+  /// The most brackets: the library reads them recursively, and ends us where the stack does.
+  private static let mostBrackets = 64
 
   /// The expression without the sizes, "" for all names.
   package let expression: String
@@ -38,6 +42,8 @@ package struct TypePattern: Hashable, Sendable {
   /// - Throws: `TypePatternError`.
   package init(parsing text: String) throws(TypePatternError) {
     guard text.count <= Self.longest else { throw .tooLong(characters: text.count) }
+    let brackets = text.utf8.count { $0 == UInt8(ascii: "(") || $0 == UInt8(ascii: "[") }
+    guard brackets <= Self.mostBrackets else { throw .tooManyBrackets(brackets) }
     (expression, sizes) = try Self.divided(text)
     if !isUntyped { _ = try Self.compiled(expression) }
   }

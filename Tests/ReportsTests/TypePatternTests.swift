@@ -61,6 +61,12 @@ struct TypePatternTests {
     #expect(error("x[20000000000000000000]") == .sizeTooLarge("20000000000000000000"))
     let long = String(repeating: "(", count: 5000)
     #expect(error(long) == .tooLong(characters: 5000))
+    // The library's parser would run out of stack.
+    for bracket in ["(", "[", "(?="] {
+      let nested = String(repeating: bracket, count: 64)
+      #expect(error(nested) != nil)
+      #expect(error(nested + "[(") == .tooManyBrackets(66))
+    }
   }
 
   @Test("no pattern ends us, however odd", arguments: 0..<400)
