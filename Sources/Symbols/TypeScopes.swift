@@ -82,10 +82,10 @@ final class TypeScopes {
           entry.has(Int(DW_AT_specification))
           ? entry.entry(Int(DW_AT_specification)).flatMap { found[$0.identity] } ?? scope : scope
         if outer != scope { found[entry.identity] = outer }
-        // A class that is in a unit of its own has its scopes there.
+        // A class that is in a unit of its own has its name there, and its scopes, if it has none here.
         let full =
-          entry.has(Int(DW_AT_signature))
-          ? self.name(of: entry) : (entry.name ?? unnamed).map { outer + $0 }
+          outer.isEmpty && entry.has(Int(DW_AT_signature))
+          ? self.name(of: entry) : (entry.complete.name ?? unnamed).map { outer + $0 }
         if let full {
           add(childrenOf: entry, scope: "\(full)::", depth: depth + 1, &left, to: &found)
         }
