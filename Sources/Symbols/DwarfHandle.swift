@@ -1,6 +1,7 @@
 // The one owner of a libdw handle: everything that is asked of libdw is asked here.
 
 import CElfutils
+import Glibc
 
 /// Debug information opened with libdw.
 ///
@@ -61,18 +62,35 @@ import CElfutils
       let unit = unsafe DebugEntry(entry)
       if unit.isFile(named: source) { return unit }
     }
+    var left = Self.unitLimit
+    var found: DebugEntry?
+    forEachUnit { unit in
+      left -= 1
+      if unit.isFile(named: source) { found = unit }
+      return found == nil && left > 0
+    }
+    return found
+  }
+
+  /// Calls `body` with each unit, those of types included, until it returns false.
+  func forEachUnit(_ body: (DebugEntry) -> Bool) {
+    var entry = unsafe Dwarf_Die()
     var unit: OpaquePointer?
-    for _ in 0..<Self.unitLimit {
+    while true {
       var next: OpaquePointer?
       guard
+        // Without the place for a split unit, libdw does not look for the file that has it.
         unsafe dwarf_get_units(dwarf, unit, &next, nil, nil, &entry, nil) == 0,
         unsafe next != nil
-      else { return nil }
-      let candidate = unsafe DebugEntry(entry)
-      if candidate.isFile(named: source) { return candidate }
+      else { return }
+      if !body(unsafe DebugEntry(entry)) { return }
       unsafe unit = next
     }
-    return nil
+  }
+
+  /// Has this one find in `shared`, which must be open as long, what it shares with others.
+  func share(_ shared: borrowing DwarfHandle) {
+    unsafe dwarf_setalt(dwarf, shared.dwarf)
   }
 
   private static func lastError() -> String {
@@ -111,6 +129,24 @@ import CElfutils
     var entry = unsafe raw
     guard let text = unsafe dwarf_diename(&entry) else { return nil }
     return unsafe String(cString: text)
+  }
+
+  /// Calls `body` with the bytes of its name, nil if it has none.
+  func withName<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
+    var entry = unsafe raw
+    guard let text = unsafe dwarf_diename(&entry) else { return nil }
+    let count = unsafe strlen(text)
+    return unsafe text.withMemoryRebound(to: UInt8.self, capacity: count) {
+      unsafe body(UnsafeBufferPointer(start: $0, count: count))
+    }
+  }
+
+  /// The unit that it belongs to.
+  var unit: DebugEntry? {
+    var entry = unsafe raw
+    var found = unsafe Dwarf_Die()
+    guard unsafe dwarf_diecu(&entry, &found, nil, nil) != nil else { return nil }
+    return unsafe DebugEntry(found)
   }
 
   /// Whether it is the unit of a source file with this name, in whatever directory.

@@ -12,7 +12,7 @@ package final class ProcessSymbols {
   let files: DebugFiles
   private let mappings: [MemoryMapping]
   /// The files, in the order of `binaries`.
-  private var modules: [LoadedModule] = []
+  private(set) var modules: [LoadedModule] = []
   private var places: [(range: AddressRange, module: Int)] = []
   /// What was read of files, by their numbers; nil for one that could not be.
   private var symbols: [Int: ModuleSymbols?] = [:]

@@ -86,51 +86,10 @@ struct StructureReader {
         let offset = member.memberOffset
       {
         layout.members[name] = MallocSymbols.Layout.Member(
-          offset: offset, byteCount: member.entry(Int(DW_AT_type)).flatMap(byteCount))
+          offset: offset, byteCount: member.entry(Int(DW_AT_type))?.typeByteCount)
       }
       next = member.sibling
     }
     return layout.members.isEmpty ? nil : layout
-  }
-
-  /// The size of a type in bytes, nil if it states none that is understood.
-  private static func byteCount(of type: DebugEntry) -> UInt64? {
-    var type = type
-    var count: UInt64 = 1
-    for _ in 0..<typeDepth {
-      if let size = type.number(Int(DW_AT_byte_size)) {
-        let (product, overflow) = size.multipliedReportingOverflow(by: count)
-        return overflow ? nil : product
-      }
-      if type.tag == Int(DW_TAG_array_type) {
-        guard let elements = elements(of: type) else { return nil }
-        let (product, overflow) = count.multipliedReportingOverflow(by: elements)
-        if overflow { return nil }
-        count = product
-      } else if type.tag == Int(DW_TAG_pointer_type) {
-        return count.multipliedReportingOverflow(by: 8).partialValue
-      }
-      guard let next = type.entry(Int(DW_AT_type)) else { return nil }
-      type = next
-    }
-    return nil
-  }
-
-  /// How many elements an array has, in all its dimensions.
-  private static func elements(of array: DebugEntry) -> UInt64? {
-    var product: UInt64 = 1
-    var next = array.child
-    for _ in 0..<typeDepth {
-      guard let range = next else { return product }
-      if range.tag == Int(DW_TAG_subrange_type) {
-        let bound = range.number(Int(DW_AT_upper_bound)).map { $0 &+ 1 }
-        guard let count = range.number(Int(DW_AT_count)) ?? bound else { return nil }
-        let (result, overflow) = product.multipliedReportingOverflow(by: count)
-        if overflow { return nil }
-        product = result
-      }
-      next = range.sibling
-    }
-    return product
   }
 }

@@ -293,6 +293,6 @@ struct DebugFileTests {
 }
 
 /// Whether a program is in PATH.
-private func isInstalled(_ program: String) -> Bool {
+func isInstalled(_ program: String) -> Bool {
   (try? run(["sh", "-c", "command -v \(program)"])) != nil
 }
