@@ -48,4 +48,3 @@ final class ChunkTypes: BeginningsReader {
 }
 
 extension ProcessSymbols: SymbolLookup {}
-extension ProcessSymbols { func layout(of name: String, in binary: String) -> TypeLayout? { nil } }

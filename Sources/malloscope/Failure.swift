@@ -158,6 +158,7 @@ extension Failure {
         "'\(text)' is no regular expression: \(what)"
           + (character.map { " (character \($0))" } ?? "")
       case .tooLong(let characters): "the pattern has \(characters) characters"
+      case .tooManyBrackets(let count): "the pattern has \(count) brackets"
       case .sizeTooLarge(let text): "'\(text)' is more than 64 bits can hold"
       case .emptyRange(let text): "no size lies in '\(text)'"
       }

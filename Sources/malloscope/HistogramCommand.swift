@@ -44,7 +44,7 @@ struct HistogramCommand: ParsableCommand {
   @OptionGroup var choice: TypeChoiceOptions
 
   func validate() throws {
-    try show.requireUsualFormat()
+    try show.requireUsualFormat(or: .prometheus)
     if by == .size, choice.filter != nil {
       throw ValidationError("--filter goes with --by type")
     }
@@ -61,9 +61,11 @@ struct HistogramCommand: ParsableCommand {
     }
     let options = show.reportOptions(order: sort ?? .size, isExact: exact)
     try captureAndWrite(source, show, request) { report, output throws(Failure) in
-      switch (show.usualFormat, types) {
+      switch (show.chosenFormat, types) {
       case (.json, _):
         try JSONReports.writeHistogram(report, types: types, tool: .malloscope, to: &output)
+      case (.prometheus, _):
+        try PrometheusReport.write(report, pattern: types?.pattern, tool: .malloscope, to: &output)
       case (.csv, let types?): try CSVReports.writeTypes(report, types: types, to: &output)
       case (.csv, nil): try CSVReports.writeHistogram(report, options: options, to: &output)
       default: try TextHistogram.write(report, types: types, options: options, to: &output)

@@ -96,6 +96,7 @@ struct ScreenWatch {
     } else if isSampling, WatchClock.now >= pace.due {
       wantsSample = false
       isBusy = true
+      watched.request.tellsTypes = state.growth.grouping == .types
       thread.start(watched, for: .sample)
     }
   }

@@ -13,6 +13,7 @@ enum Format: String, ExpressibleByArgument, CaseIterable {
   case csv
   case pprof
   case collapsed
+  case prometheus
 
   /// The one that every report has, nil for one that only some have.
   var usual: UsualFormat? { UsualFormat(rawValue: rawValue) }
@@ -115,7 +116,10 @@ struct SourceOptions: ParsableArguments {
 struct ShowOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "The format of the data: text, json or csv; for what chunks hold, also pprof or collapsed."))
+      """
+      The format of the data: text, json or csv; prometheus for histogram and types; pprof and collapsed \
+      for types.
+      """))
   var format = Format.text
 
   @Flag(name: .customLong("json"), help: "Short for --format json.")
@@ -171,11 +175,12 @@ struct ShowOptions: ParsableArguments {
     }
   }
 
-  /// Refuses a format that only some reports have.
-  func requireUsualFormat() throws {
-    guard format.usual == nil else { return }
+  /// Refuses a format that only other reports have than one with the usual ones and `others`.
+  func requireUsualFormat(or others: Format...) throws {
+    guard format.usual == nil, !others.contains(format) else { return }
     throw ValidationError(
-      "--format \(format.rawValue) is for what chunks hold: malloscope types")
+      "there is no --format \(format.rawValue) of this; "
+        + (format == .prometheus ? "histogram and types have it" : "types has it"))
   }
 
   /// The format that holds.

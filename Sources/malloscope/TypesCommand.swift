@@ -1,6 +1,7 @@
 // The verb `types`: what the chunks hold.
 
 import ArgumentParser
+import Glibc
 import HeapAnalysis
 import Reports
 
@@ -50,6 +51,9 @@ struct TypesCommand: ParsableCommand {
   var addresses = false
 
   func validate() throws {
+    if show.chosenFormat == .pprof, show.output == nil, isatty(1) == 1 {
+      throw ValidationError("a pprof profile is binary: write it to a file with -o")
+    }
     if exact, by != .size { throw ValidationError("--exact goes with --by size") }
   }
 
@@ -71,6 +75,10 @@ struct TypesCommand: ParsableCommand {
       case .pprof:
         try PprofProfile.write(
           report, pattern: types.pattern, tool: .malloscope, nanoseconds: WatchClock.sinceEpoch,
+          to: &output)
+      case .prometheus:
+        try PrometheusReport.write(
+          report, typeLimit: show.limit ?? 20, pattern: types.pattern, tool: .malloscope,
           to: &output)
       case .collapsed: try CollapsedStacks.write(report, pattern: types.pattern, to: &output)
       }

@@ -13,6 +13,16 @@ extension GrowthOrder: ExpressibleByArgument {}
 enum WatchGrouping: String, ExpressibleByArgument, CaseIterable {
   case size
   case arena
+  case type
+
+  /// What it is for the table; with `isExact` a row for each size.
+  func grouping(isExact: Bool) -> GrowthGrouping {
+    switch self {
+    case .size: isExact ? .sizes : .ranges
+    case .arena: .arenas
+    case .type: .types
+    }
+  }
 }
 
 struct WatchCommand: ParsableCommand {
@@ -30,8 +40,8 @@ struct WatchCommand: ParsableCommand {
       that tells a leak from what the allocator keeps.
 
       Keys: q quit; s sort; / filter sizes; arrows and page keys, enter for sample chunks of a row; b \
-      growth counts from here; p pause; space sample now; + and - interval; a by arena; x exact \
-      sizes; w write to a file.
+      growth counts from here; p pause; space sample now; + and - interval; t by type; a by arena; \
+      x exact sizes; w write to a file.
 
       The interval stretches so that the target is stopped for at most --max-stopped percent of the \
       time. A row marked with a triangle grew in every sample. Exit codes besides the usual: 1 if in \
@@ -59,7 +69,12 @@ struct WatchCommand: ParsableCommand {
   @Option(help: "Sort rows by growth, bytes, count or size.")
   var sort = GrowthOrder.growth
 
-  @Option(help: "A row for each size range, or for each arena: size or arena.")
+  @Option(
+    help: ArgumentHelp(
+      """
+      A row for each size range, for each arena, or for what the chunks hold (see the verb types): size, \
+      arena or type.
+      """))
   var by = WatchGrouping.size
 
   @Flag(help: "A row for every size instead of for ranges of sizes.")
@@ -96,13 +111,13 @@ struct WatchCommand: ParsableCommand {
     _ = try named.source(words.target)
     try Budget.stopped.check(maxStopped)
     try show.requireUsualFormat()
-    if exact, by == .arena { throw ValidationError("--exact goes with --by size") }
+    if exact, by != .size { throw ValidationError("--exact goes with --by size") }
   }
 
   func run() throws {
     let words = try parsedWords()
     var growth = GrowthOptions(
-      grouping: by == .arena ? .arenas : exact ? .sizes : .ranges, order: sort)
+      grouping: by.grouping(isExact: exact), order: sort)
     do throws(ChunkFilterError) {
       growth.filter = try size.map { text throws(ChunkFilterError) in
         try ChunkFilter.parseSizes(text)
@@ -111,8 +126,10 @@ struct WatchCommand: ParsableCommand {
       throw Failure(error)
     }
     let process = try named.source(words.target).process()
+    var request = try CaptureRequest(show, way)
+    request.tellsTypes = by == .type
     let plan = WatchPlan(
-      watched: WatchedProcess(process: process, request: try CaptureRequest(show, way)),
+      watched: WatchedProcess(process: process, request: request),
       growth: growth, filterText: size ?? "", interval: words.interval, count: words.count,
       mostStopped: try Budget.stopped.value(maxStopped).map { $0 / 100 } ?? 0.01,
       growthLimit: try growthLimit(), showsContents: contents,

@@ -88,7 +88,9 @@ struct WatchedProcess: Sendable {
     case .sizes(let sizes): listing.request.sample?.sizes = sizes
     case .mmapped: listing.request.scope = .mmapped
     // Which chunks hold a type shows only when all are there.
-    case .type: listing.request.sample = nil
+    case .type:
+      listing.request.sample = nil
+      listing.request.tellsTypes = true
     case .arena: if let arenaIndex { listing.request.scope = .arena(arenaIndex) }
     }
     return listing
@@ -123,7 +125,8 @@ struct WatchedProcess: Sendable {
       report: report, memory: memory, time: time,
       used: .nanoseconds(cpt_processor_time() - usedBefore))
     if let listedRow {
-      let listing = ChunkListing(report.snapshot, of: listedRow, limit: Self.listedChunks)
+      let listing = ChunkListing(
+        report.snapshot, of: listedRow, held: report.held, limit: Self.listedChunks)
       if wantsContents { sample.contents = contents(of: listing.chunks, process) }
       sample.listing = listing
     }
