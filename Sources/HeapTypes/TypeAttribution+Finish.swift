@@ -43,19 +43,20 @@ extension TypeAttribution {
           chunks[next].held = unwritten
         }
       case .list where isListNode(question, all, places):
-        chunks[next].held = number("list node", "the next or the previous node points back")
+        chunks[next].held = table.number(of: Self.listNode)
       case .tree where isTreeNode(question, all, places):
-        chunks[next].held = number(
-          "red-black tree node", "colour, parent and children, of which one points back")
+        chunks[next].held = table.number(of: Self.treeNode)
       case .list, .tree: break
       }
     }
   }
 
-  private mutating func number(_ name: String, _ detail: String) -> UInt32 {
-    table.number(
-      of: HeldType(
-        name: name, kind: .runtime, binary: nil, evidence: TypeEvidence(.structure, detail)))
+  static let listNode = node("list node", "the next or the previous node points back")
+  static let treeNode = node(
+    "red-black tree node", "colour, parent and children, of which one points back")
+
+  private static func node(_ name: String, _ detail: String) -> HeldType {
+    HeldType(name: name, kind: .runtime, binary: nil, evidence: TypeEvidence(.structure, detail))
   }
 
   private typealias Question = OpenQuestions.Question

@@ -19,10 +19,16 @@ struct TypeTable {
   private(set) var types: [HeldType] = [.unknown]
   private var numbers: [Key: UInt32] = [:]
 
+  /// The number of `type` if there is one like it.
+  func known(_ type: HeldType) -> UInt32? { numbers[Self.key(type)] }
+
+  private static func key(_ type: HeldType) -> Key {
+    Key(name: type.name, kind: type.kind, binary: type.binary, rule: type.evidence.rule)
+  }
+
   /// The number of `type`, which is added if there is none like it.
   mutating func number(of type: HeldType) -> UInt32 {
-    let key = Key(
-      name: type.name, kind: type.kind, binary: type.binary, rule: type.evidence.rule)
+    let key = Self.key(type)
     if let known = numbers[key] { return known }
     let number = UInt32(truncatingIfNeeded: types.count)
     types.append(type)

@@ -55,6 +55,7 @@ private func captureWhileItLives(
     pageSize: process.pageSize, collectsChunks: request.collectsChunks || request.tellsTypes,
     scope: request.scope)
   options.sample = request.sample
+  options.collectsReferences = request.findsOwners
   options.tagsMemory = process.isToldToTagMemory
   // The few pages without which nothing can be told are brought back now, and none in the stop.
   reader.readsSwapped = true
@@ -109,7 +110,7 @@ private func captureWhileItLives(
   }
   var facts = captured.facts
   var snapshot = snapshot(of: &captured, target)
-  let held = subject.types?.finish(&snapshot.chunks)
+  let held = subject.types?.finish(&snapshot)
   let seen = target.witnesses.compared(with: snapshot)
   snapshot.findings += seen.findings
   facts.resynchronisations = snapshot.resynchronisations

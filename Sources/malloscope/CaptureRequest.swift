@@ -26,6 +26,8 @@ struct CaptureRequest {
   var collectsChunks = false
   /// Whether it is to be told what the chunks hold, for which every one is needed.
   var tellsTypes = false
+  /// Whether it is to be told which objects own the buffers, for which all of the heap is read.
+  var findsOwners = false
   /// Which chunks, nil for all.
   var sample: ChunkSample?
   /// Whether it matters which pages are in memory.

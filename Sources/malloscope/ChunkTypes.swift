@@ -37,11 +37,16 @@ final class ChunkTypes: BeginningsReader {
     self.attribution = consume attribution
   }
 
-  /// What was told, once every chunk was looked at; `chunks` ascend by address, and what only all of them
-  /// together show is noted in them.
-  func finish(_ chunks: inout [Chunk]) -> HeldTypes {
+  /// What was told, once every chunk was looked at; what only all chunks together show is
+  /// noted in them.
+  /// Buffers are given to their owners if the snapshot has the references for that.
+  func finish(_ snapshot: inout HeapSnapshot) -> HeldTypes {
     guard var attribution = attribution.take() else { return HeldTypes() }
-    attribution.finish(&chunks)
+    attribution.finish(&snapshot.chunks)
+    if !snapshot.references.isEmpty {
+      attribution.findOwners(&snapshot.chunks, snapshot.references)
+      snapshot.references = []
+    }
     return HeldTypes(
       types: attribution.types, binaries: symbols.binaries, gaps: symbols.gaps)
   }

@@ -15,6 +15,8 @@ struct CaptureEstimate {
   private static let histogramBytes: UInt64 = 32 << 20
   /// What a chunk needs if all are kept: 40 bytes, as much again while the list grows and is sorted.
   private static let bytesPerChunk: UInt64 = 80
+  /// What it needs beyond that while its first bytes wait for the end of the stop.
+  private static let bytesPerBeginning: UInt64 = 80
 
   /// What the heap has from the kernel, in bytes.
   var heapBytes: UInt64
@@ -56,20 +58,25 @@ struct CaptureEstimate {
   /// - Throws: a failure, if it is too little: the kernel would end us, or another, in the middle.
   func checkMemory(_ request: CaptureRequest, process: LinuxProcess) throws(Failure) {
     let kept = request.sample.map { min(chunks, UInt64($0.limit)) } ?? chunks
-    let lists = request.collectsChunks ? kept &* Self.bytesPerChunk : 0
+    let isListed = request.collectsChunks || request.tellsTypes
+    var lists = isListed ? kept &* Self.bytesPerChunk : 0
+    if request.tellsTypes, request.mode == .stop || request.mode == .fork {
+      lists &+= kept &* Self.bytesPerBeginning
+    }
+    if request.findsOwners { lists &+= heapBytes / 2 }
     let needed = Self.histogramBytes &+ lists
     guard let (available, place) = Self.memoryLeft(request, proc: process.proc), available < needed
     else { return }
     var hints = [
       "give the tool more memory, or run it elsewhere: on the node, in another container"
     ]
-    if request.collectsChunks {
+    if isListed {
       hints.insert("the histogram needs at most 64 MiB: malloscope \(process.pid)", at: 0)
     }
     throw Failure(
       code: .unsupported,
       fact: "process \(process.pid) was left alone: "
-        + (request.collectsChunks ? "its chunks" : "the histogram") + " may need "
+        + (isListed ? "its chunks" : "the histogram") + " may need "
         + "\(mebibytes(needed)) MiB, but \(place) \(mebibytes(available)) MiB",
       hints: hints)
   }

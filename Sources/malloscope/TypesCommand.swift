@@ -41,6 +41,15 @@ struct TypesCommand: ParsableCommand {
   @Flag(help: "With --by size: a row for every size instead of for ranges.")
   var exact = false
 
+  @Flag(
+    help: ArgumentHelp(
+      """
+      Give buffers to their owners: a chunk without a type to which a single field of another chunk leads \
+      is named after it (Session.buffer, or Session+24 without debug information). Reads all of the heap, \
+      so that the target is stopped for longer, or more often.
+      """))
+  var owner = false
+
   @Flag(help: "Show the sizes that most bytes of each row have.")
   var sizes = false
 
@@ -60,6 +69,7 @@ struct TypesCommand: ParsableCommand {
   func run() throws {
     var request = try CaptureRequest(show, capture)
     request.tellsTypes = true
+    request.findsOwners = owner
     let types = TypeTableOptions(
       grouping: by, order: sort, pattern: try choice.pattern(),
       limit: show.typeLimit,

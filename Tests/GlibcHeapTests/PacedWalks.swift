@@ -108,13 +108,14 @@ struct PacedWalk {
 func pacedWalk(
   _ heap: SyntheticHeap, stopsTarget: Bool = true, patience: Int = 1, looksFirst: Bool = true,
   lookingAt earlier: SyntheticHeap? = nil, collectsChunks: Bool = true,
-  beginnings: BeginningRecorder? = nil,
+  collectsReferences: Bool = false, beginnings: BeginningRecorder? = nil,
   change: @escaping (Int, ChangingProcess) -> Void = { _, _ in },
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws -> PacedWalk {
   let instance = try #require(
     try MallocInstance.find(in: heap.images).first, "\(heap.plan)", sourceLocation: sourceLocation)
-  let options = WalkOptions(pageSize: heap.plan.pageSize, collectsChunks: collectsChunks)
+  var options = WalkOptions(pageSize: heap.plan.pageSize, collectsChunks: collectsChunks)
+  options.collectsReferences = collectsReferences
   var hints = HeapHints()
   if looksFirst {
     let seen = earlier ?? heap

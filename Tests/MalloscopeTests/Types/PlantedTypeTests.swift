@@ -95,6 +95,36 @@ struct PlantedTypeTests {
     try program.close()
   }
 
+  @Test("buffers and the nodes of containers are given to the fields that lead to them")
+  func owners() throws {
+    let path = try CompiledProgram.path("Types/Owners.cpp")
+    let stripped = try CompiledProgram.path("Types/Owners.cpp", flags: ["-s"])
+    for options in [[], ["--capture", "stop"], ["--no-stop"]] {
+      let program = try TargetProgram(ChildProcess.Launch(path))
+      let planted = planted(try program.waitReady())
+      #expect(planted.count == 10)
+      let report = try reportedTypes(program.pid, ["--owner"] + options)
+      for (name, count) in planted {
+        #expect(report.count(of: name) == count, "\(name), \(options)")
+      }
+      // What several objects lead to, and what nothing leads to, is nobody's.
+      #expect(!report.types.contains { $0.name == "app::Session.shared" })
+      let title = try #require(report.types.first { $0.name == "app::Session.title" })
+      #expect(title.kind == "owned" && title.binary == path && title.evidence?.rule == "owner")
+      #expect(title.evidence?.detail.contains("std::string") == true)
+      #expect(report.types.reduce(0) { $0 + $1.bytes } == report.totals.inUseBytes)
+      // Without --owner nothing has one.
+      #expect(!(try reportedTypes(program.pid, options)).types.contains { $0.kind == "owned" })
+      try program.close()
+    }
+    let program = try TargetProgram(ChildProcess.Launch(stripped))
+    try program.waitReady()
+    let report = try reportedTypes(program.pid, ["--owner"])
+    #expect(report.count(of: "app::Session+8") == 10)
+    #expect(report.count(of: "app::Session+24") == 10)
+    try program.close()
+  }
+
   @Test("structures of C are named after what they point to, where there are symbols")
   func structures() throws {
     for flags in [[], ["-no-pie"]] {
