@@ -101,6 +101,40 @@ struct DemanglingTests {
   }
 
   @Test(
+    "every name in a program of Rust, as c++filt has it",
+    .enabled(
+      if: isInstalled("rustc"), "rustc is not installed; names recorded from it are compared anyway"
+    ),
+    arguments: ["v0", "legacy"])
+  func rust(version: String) throws {
+    let directory = try TestKit.TemporaryDirectory()
+    try write(
+      """
+      mod inner {
+        pub struct Session<T> { pub value: T }
+        impl<T: std::fmt::Debug> Session<T> {
+          #[inline(never)] pub fn show(&self) { println!("{:?}", self.value) }
+        }
+      }
+      fn main() { let s = inner::Session { value: [Some(1u8), None] }; s.show(); }
+      """, toFile: directory.file("a.rs"))
+    // The first encoding is no longer one that stable compilers are told to use.
+    _ = try run([
+      "sh", "-c",
+      "cd '\(directory.path)' && RUSTC_BOOTSTRAP=1 rustc -Z unstable-options "
+        + "-C symbol-mangling-version=\(version) -o a a.rs",
+    ])
+    let names = try run(["nm", directory.file("a")]).split(separator: "\n")
+      .compactMap { $0.split(separator: " ").last.map(String.init) }
+      .filter { $0.hasPrefix(version == "v0" ? "_R" : "_ZN") && !$0.contains("@") }
+    #expect(names.contains { $0.contains("inner") })
+    for (name, expected) in zip(names, try Self.oracle("c++filt -i -s rust", names)) {
+      let found = Demangling.symbol(name)
+      #expect(found == expected || found == nil && expected == name, "\(name)")
+    }
+  }
+
+  @Test(
     "names of C++ types and symbols, and of Swift's",
     arguments: [
       ("N3app7SessionE", "app::Session"),
@@ -140,6 +174,8 @@ struct DemanglingTests {
 
   @Test("a short name that stands for gigabytes has no other name", .timeLimit(.minutes(1)))
   func bombs() {
+    let long = "_Z1f" + String(repeating: "3foo", count: 1000)
+    #expect(Demangling.symbol(long)?.hasPrefix("f(foo, foo, foo") == true)
     // Each pair has the one before twice.
     var cxx = "_Z1f4PairIiiE"
     var swift = "$s1a4PairVySiSiG"
