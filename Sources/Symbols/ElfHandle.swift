@@ -12,6 +12,8 @@ import LinuxTarget
   /// The largest piece that is read at once: a bound for sizes that the file states, as a sparse
   /// file can state terabytes.
   static let pieceLimit: UInt64 = 64 << 20
+  /// The largest piece of which libelf may keep a copy, too.
+  private static let copiedLimit = 256 << 10
   /// The most program headers that are read; linkers make about 15.
   static let programHeaderLimit = 256
 
@@ -175,6 +177,15 @@ import LinuxTarget
     }
     // Both fit: the size is within the limit and the offset within a file's size.
     let count = Int(range.byteCount)
+    if count > Self.copiedLimit, isFile {
+      // One copy of a large table is enough.
+      var bytes = [UInt8](repeating: 0, count: count)
+      guard read(at: range.offset, into: &bytes) == count else {
+        throw .cannotRead(
+          path: path, offset: range.offset, byteCount: range.byteCount, reason: "the file ends")
+      }
+      return FileBytes(bytes: bytes)
+    }
     guard
       let data = unsafe elf_getdata_rawchunk(elf, Int64(range.offset), count, ELF_T_BYTE),
       let start = unsafe data.pointee.d_buf, unsafe data.pointee.d_size == count
@@ -184,6 +195,13 @@ import LinuxTarget
     }
     return unsafe FileBytes(
       bytes: [UInt8](UnsafeRawBufferPointer(start: start, count: count)))
+  }
+
+  private var isFile: Bool {
+    switch source {
+    case .file: true
+    default: false
+    }
   }
 
   /// The file in memory, nil if a file is read.

@@ -73,6 +73,7 @@ final class TypeIndex {
     }
     guard let waiting = completed, !waiting.isEmpty else { return nil }
     completed = nil
+    scopes.entriesLeft = 8 * TypeScopes.entryLimit
     for entry in waiting {
       guard let declaration = entry.entry(Int(DW_AT_specification)),
         let name = scopes.name(of: declaration)

@@ -13,6 +13,7 @@ extension TypeLayout {
   init?(_ entry: DebugEntry, name: String, _ scopes: TypeScopes) {
     guard let size = entry.number(Int(DW_AT_byte_size)) else { return nil }
     self.init(name: name, byteCount: size, fields: [])
+    scopes.entriesLeft = TypeScopes.entryLimit
     add(membersOf: entry, at: 0, scopes, depth: 0)
     // Members of a union keep their order.
     fields = fields.enumerated().sorted {
@@ -26,7 +27,8 @@ extension TypeLayout {
   ) {
     let isUnion = entry.tag == Int(DW_TAG_union_type)
     var next = entry.child
-    while let member = next, fields.count < Self.fieldLimit {
+    while let member = next, fields.count < Self.fieldLimit, scopes.entriesLeft > 0 {
+      scopes.entriesLeft -= 1
       next = member.sibling
       let isBase = member.tag == Int(DW_TAG_inheritance)
       guard isBase || member.tag == Int(DW_TAG_member),

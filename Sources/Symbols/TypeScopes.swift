@@ -12,9 +12,13 @@ final class TypeScopes {
   /// How many units are being looked through, each because of one of the one before.
   private var nesting = 0
 
+  /// How many entries are still looked at for what is asked now.
+  var entriesLeft = 0
+
+  /// Enough for what one type's members need.
+  static let entryLimit = 1 << 21
   private static let unitLimit = 32
   private static let nestingLimit = 4
-  private static let entryLimit = 1 << 20
   private static let depthLimit = 16
 
   /// The name of a type, nil if it has none.
@@ -56,20 +60,19 @@ final class TypeScopes {
     nesting += 1
     defer { nesting -= 1 }
     var found: [UInt: String] = [:]
-    var left = Self.entryLimit
-    add(childrenOf: unit, scope: "", depth: 0, &left, to: &found)
+    add(childrenOf: unit, scope: "", depth: 0, to: &found)
     units[unit.identity] = found
     return found[type.identity] ?? ""
   }
 
   private func add(
-    childrenOf parent: DebugEntry, scope: String, depth: Int, _ left: inout Int,
+    childrenOf parent: DebugEntry, scope: String, depth: Int,
     to found: inout [UInt: String]
   ) {
     guard depth < Self.depthLimit else { return }
     var next = parent.child
-    while let entry = next, left > 0 {
-      left -= 1
+    while let entry = next, entriesLeft > 0 {
+      entriesLeft -= 1
       let tag = entry.tag
       let isScope = tag == Int(DW_TAG_namespace) || entry.isStructure
       if isScope || tag == Int(DW_TAG_typedef) || tag == Int(DW_TAG_enumeration_type), depth > 0 {
@@ -87,7 +90,7 @@ final class TypeScopes {
           outer.isEmpty && entry.has(Int(DW_AT_signature))
           ? self.name(of: entry) : (entry.complete.name ?? unnamed).map { outer + $0 }
         if let full {
-          add(childrenOf: entry, scope: "\(full)::", depth: depth + 1, &left, to: &found)
+          add(childrenOf: entry, scope: "\(full)::", depth: depth + 1, to: &found)
         }
       }
       next = entry.sibling

@@ -30,19 +30,25 @@ struct DemanglingTests {
       }
   }
 
+  /// Names that are not demangled as a tool does it, and how many are not demangled at all.
+  private static func mismatches(
+    _ command: String, _ names: [String]
+  ) throws -> (wrong: [String], missing: Int) {
+    var result = (wrong: [String](), missing: 0)
+    for (name, expected) in zip(names, try oracle(command, names)) {
+      let found = Demangling.symbol(name)
+      if found == nil { result.missing += 1 }
+      if let found, found != expected { result.wrong.append("\(name): \(found), not \(expected)") }
+    }
+    return result
+  }
+
   @Test("every name that the C++ runtime exports, as c++filt has it")
   func cxx() throws {
     let names = try Self.exports("libstdc++.so.6", "_Z")
     #expect(names.count > 3000)
-    let expected = try Self.oracle("c++filt -i", names)
-    var wrong = 0
-    for (name, expected) in zip(names, expected) where Demangling.symbol(name) != expected {
-      wrong += 1
-      if wrong < 10 {
-        Issue.record("\(name): \(Demangling.symbol(name) ?? "nil"), not \(expected)")
-      }
-    }
-    #expect(wrong == 0)
+    let (wrong, missing) = try Self.mismatches("c++filt -i", names)
+    #expect(wrong.isEmpty && missing == 0, "\(wrong.prefix(5)), \(missing) missing")
   }
 
   @Test("every type of the C++ runtime, by its encoding alone")
@@ -61,17 +67,9 @@ struct DemanglingTests {
   func swift() throws {
     let names = try Self.exports("libswiftCore.so", "$s")
     #expect(names.count > 5000)
-    let expected = try Self.oracle("swift demangle -no-sugar", names)
-    var missing = 0
-    for (name, expected) in zip(names, expected) {
-      guard let found = Demangling.symbol(name) else {
-        missing += 1
-        continue
-      }
-      if found != expected { Issue.record("\(name): \(found), not \(expected)") }
-    }
+    let (wrong, missing) = try Self.mismatches("swift demangle -no-sugar", names)
     // Too long, or so it seems.
-    #expect(missing < names.count / 100, "\(missing) of \(names.count)")
+    #expect(wrong.isEmpty && missing < names.count / 100, "\(wrong.prefix(5)), \(missing) missing")
   }
 
   @Test(
@@ -98,6 +96,40 @@ struct DemanglingTests {
     ])
   func recordedRust(name: String, expected: String) {
     #expect(Demangling.name(name) == expected)
+  }
+
+  @Test(
+    "every name in a program of Rust, as c++filt has it",
+    .enabled(
+      if: isInstalled("rustc"), "rustc is not installed; names recorded from it are compared anyway"
+    ),
+    arguments: ["v0", "legacy"])
+  func rust(version: String) throws {
+    let directory = try TestKit.TemporaryDirectory()
+    try write(
+      """
+      mod inner {
+        pub struct Session<T> { pub value: T }
+        impl<T: std::fmt::Debug> Session<T> {
+          #[inline(never)] pub fn show(&self) { println!("{:?}", self.value) }
+        }
+      }
+      fn main() { let s = inner::Session { value: [Some(1u8), None] }; s.show(); }
+      """, toFile: directory.file("a.rs"))
+    // The first encoding is no longer one that stable compilers are told to use.
+    _ = try run([
+      "sh", "-c",
+      "cd '\(directory.path)' && RUSTC_BOOTSTRAP=1 rustc -Z unstable-options "
+        + "-C symbol-mangling-version=\(version) -o a a.rs",
+    ])
+    let names = try run(["nm", directory.file("a")]).split(separator: "\n")
+      .compactMap { $0.split(separator: " ").last.map(String.init) }
+      .filter { $0.hasPrefix(version == "v0" ? "_R" : "_ZN") && !$0.contains("@") }
+    #expect(names.contains { $0.contains("inner") })
+    for (name, expected) in zip(names, try Self.oracle("c++filt -i -s rust", names)) {
+      let found = Demangling.symbol(name)
+      #expect(found == expected || found == nil && expected == name, "\(name)")
+    }
   }
 
   @Test(
@@ -140,6 +172,8 @@ struct DemanglingTests {
 
   @Test("a short name that stands for gigabytes has no other name", .timeLimit(.minutes(1)))
   func bombs() {
+    let long = "_Z1f" + String(repeating: "3foo", count: 1000)
+    #expect(Demangling.symbol(long)?.hasPrefix("f(foo, foo, foo") == true)
     // Each pair has the one before twice.
     var cxx = "_Z1f4PairIiiE"
     var swift = "$s1a4PairVySiSiG"

@@ -73,10 +73,12 @@ final class SymbolFixture {
   let program: String
 
   /// Compiles it.
-  init(_ flags: [String] = [], compiler: String = "c++") throws {
+  init(
+    _ flags: [String] = [], compiler: String = "c++", source: String = SymbolFixture.source
+  ) throws {
     directory = try TestKit.TemporaryDirectory()
     let input = directory.file("app.cpp")
-    try write(Self.source, toFile: input)
+    try write(source, toFile: input)
     program = directory.file("app")
     _ = try run(
       [compiler, "-w", "-g", "-O1", "-Wl,--build-id", "-o", program, input] + flags)

@@ -9,7 +9,8 @@
 #include <stdint.h>
 
 // Writes the source's name for a C++ linker's name, or for the encoding of a type, into `buffer` and returns
-// its length; -1 if it is none, or longer than `capacity`. Nothing ends the text.
+// its length; -1 if it is none, or longer than `capacity`. Nothing ends the text. The name is to have at most
+// 4 KiB: what is taken of the stack grows with it.
 int64_t cdm_cxx(const char *name, char *buffer, size_t capacity);
 
 // The same for Rust's names, of both versions, without the hash of the first.
