@@ -42,6 +42,10 @@ enum HeapBenchmark {
       print("\n" + (try DiscoveryMeasurement(runs: options.runs).text))
       fflush(nil)
     }
+    if options.measuresTypes {
+      print("\n" + (try TypesMeasurement(runs: options.runs).text))
+      fflush(nil)
+    }
     if options.measuresWatch {
       for heap in WatchMeasurement.heaps.prefix(options.watchHeaps) {
         print("\n" + (try WatchMeasurement(heap, samples: options.watchSamples).text))

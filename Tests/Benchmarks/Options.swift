@@ -16,7 +16,7 @@ struct Options {
     return """
       usage: HeapBenchmark [--quick] [--runs N] [CASE[:MODE] ...]
       cases and modes: \(cases.joined(separator: "; ")); \(ThreadMeasurement.name); \
-      \(DiscoveryMeasurement.name); \(WatchMeasurement.name)
+      \(DiscoveryMeasurement.name); \(TypesMeasurement.name); \(WatchMeasurement.name)
       """
   }
 
@@ -32,6 +32,8 @@ struct Options {
   private(set) var measuresThreads = false
   /// Whether finding malloc among many files is.
   private(set) var measuresDiscovery = false
+  /// Whether telling types is.
+  private(set) var measuresTypes = false
 
   /// Whether `watch` is measured.
   private(set) var measuresWatch = false
@@ -61,15 +63,18 @@ struct Options {
         runsAsked = number
       case ThreadMeasurement.name: measuresThreads = true
       case DiscoveryMeasurement.name: measuresDiscovery = true
+      case TypesMeasurement.name: measuresTypes = true
       case WatchMeasurement.name: measuresWatch = true
       default: cases.append(try Self.benchmark(argument))
       }
     }
     runs = runsAsked ?? runs
-    guard cases.isEmpty, !measuresThreads, !measuresDiscovery, !measuresWatch else { return }
+    guard cases.isEmpty, !measuresThreads, !measuresDiscovery, !measuresTypes, !measuresWatch
+    else { return }
     cases = BenchmarkCase.all
     measuresThreads = true
     measuresDiscovery = true
+    measuresTypes = true
     measuresWatch = true
   }
 

@@ -46,6 +46,29 @@ struct ToolFigures {
   }
 }
 
+/// One run of a verb that says how long the target was stopped, in text.
+struct TypesRun {
+  /// From the tool's start to its end, and the longest stop, in milliseconds.
+  let whole: Double
+  let stop: Double
+  /// The most memory that it had, in MiB.
+  let peak: Double
+
+  /// Runs the tool.
+  ///
+  /// - Throws: `TestKitError` and `MeasuringError`.
+  init(_ arguments: [String]) throws {
+    let run = try Run(arguments)
+    whole = run.milliseconds
+    peak = mebibytes(run.peakBytes)
+    guard let place = run.document.firstRange(of: "\nstopped "),
+      let stop = Double(
+        run.document[place.upperBound...].drop { $0 == " " }.prefix { $0.isNumber || $0 == "." })
+    else { throw MeasuringError.noFigure(key: "stopped", document: run.document) }
+    self.stop = stop
+  }
+}
+
 /// One run as the benchmark sees it.
 private struct Run {
   let milliseconds: Double
