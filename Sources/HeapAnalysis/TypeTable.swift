@@ -101,14 +101,19 @@ package struct TypeTable: Sendable {
     let tallies = groups.tallies(report, all)
     let found = tallies.indices.filter { tallies[$0].count > 0 }
     let subjects = groups.subjects
-    let sorted = Self.sorted(found, tallies, subjects, by: options.order)
-    let shown = sorted.prefix(max(0, options.limit ?? sorted.count))
+    let limit = max(0, options.limit ?? found.count)
+    let shown = Self.first(limit, of: found, tallies, subjects, by: options.order)
     rows = shown.enumerated().map {
       TypeRow(rank: $0 + 1, subject: subjects[$1], held: tallies[$1])
     }
-    omittedRows = sorted.count - shown.count
-    rest = sorted.dropFirst(shown.count).reduce(into: Tally()) { $0 += tallies[$1] }
+    omittedRows = found.count - shown.count
     total = tallies.reduce(into: Tally()) { $0 += $1 }
+    var rest = total
+    for group in shown {
+      rest.count &-= tallies[group].count
+      rest.bytes &-= tallies[group].bytes
+    }
+    self.rest = rest
     guard options.sizeLimit != nil || options.addressLimit != nil else { return }
     var places = [Int?](repeating: nil, count: subjects.count)
     for (place, group) in shown.enumerated() { places[group] = place }
@@ -136,11 +141,12 @@ package struct TypeTable: Sendable {
     }
   }
 
-  /// Sorts the numbers of groups; names are only compared where figures are equal.
-  private static func sorted(
-    _ groups: [Int], _ tallies: [Tally], _ subjects: [TypeRow.Subject], by order: HistogramOrder
+  /// The first `limit` of `groups` in this order, sorted; names are only compared where figures are equal.
+  private static func first(
+    _ limit: Int, of groups: [Int], _ tallies: [Tally], _ subjects: [TypeRow.Subject],
+    by order: HistogramOrder
   ) -> [Int] {
-    let figures = groups.map { group in
+    var figures = groups.map { group in
       let figure: UInt64 =
         switch order {
         case .bytes: tallies[group].bytes
@@ -150,10 +156,16 @@ package struct TypeTable: Sendable {
         }
       return (figure: figure, group: group)
     }
-    return figures.sorted { left, right in
+    // Of thousands few are shown, and comparing names takes longest.
+    if limit > 0, limit < figures.count {
+      let least = figures.map(\.figure).sorted(by: >)[limit - 1]
+      figures.removeAll { $0.figure < least }
+    }
+    let sorted = figures.sorted { left, right in
       left.figure == right.figure
         ? subjects[left.group].precedes(subjects[right.group]) : left.figure > right.figure
-    }.map(\.group)
+    }
+    return sorted.prefix(limit).map(\.group)
   }
 }
 

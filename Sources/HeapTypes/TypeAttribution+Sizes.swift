@@ -130,7 +130,7 @@ extension TypeAttribution {
   // MARK: Old neighbours
 
   /// So many chunks are read to see whether old objects stand in them.
-  private static var mostReads: Int { 4000 }
+  private static var mostReads: Int { 1000 }
 
   /// Takes from each class the chunks in which a whole old object follows the first, if there are any.
   private mutating func takeOldNeighbours(_ chunks: inout [Chunk], _ classes: ObjectClasses) {

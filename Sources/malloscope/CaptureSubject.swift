@@ -37,7 +37,7 @@ struct CaptureSubject {
   /// Where work can be done between stops, a stop's are looked at before the next.
   private func beginnings(isPaced: Bool) -> ChunkBeginnings? {
     types.map { types in
-      let chunks = Int(clamping: estimate.chunks &+ estimate.chunks / 8)
+      let chunks = Int(clamping: estimate.chunks &+ estimate.chunks / 32)
       return ChunkBeginnings(expected: isPaced ? min(chunks, 1 << 17) : chunks, reader: types)
     }
   }

@@ -245,8 +245,9 @@ func expectSoundRest(
     if damage.uncertainStates.contains(chunk.userAddress.bits) { comparable.state = other.state }
     if chunk.state == .top {
       // Top's size may be on its way to another.
-      comparable.usableSize = other.usableSize
-      comparable.size = other.size
+      comparable = Chunk(
+        userAddress: chunk.userAddress, size: other.size, usableSize: other.usableSize,
+        state: .top, arena: chunk.arena)
     }
     if comparable != other { wrong.append("\(other) instead of \(chunk)") }
   }
