@@ -56,7 +56,8 @@ extension HeapWalk {
   mutating func nextMoment(ofArena goesOnInArena: Bool = true) throws(ReadFault) {
     guard let pacing else { return }
     pacing.letRun()
-    scan.chunks.lookAtBeginnings(pause: pacing.attend)
+    // A symbol table can take a tenth of a second.
+    if !pacing.hasStragglers { scan.chunks.lookAtBeginnings(pause: pacing.attend) }
     leaveFastbins()
     if goesOnInArena { try followFastbinsAhead() }
     try stopAgain(pacing)

@@ -31,6 +31,9 @@ package protocol WalkPacing: AnyObject {
   /// Does what must be done every few milliseconds while the target runs.
   func attend()
 
+  /// Whether a thread of the target may yet stop that should run, so that `attend` must not wait.
+  var hasStragglers: Bool { get }
+
   /// The target's mappings as they are now.
   ///
   /// Of a process with thousands of them, reading them takes longer than a stop may last.
@@ -49,4 +52,9 @@ struct WalkProgress {
   var movedBytes: UInt64 = 0
   /// In how many moments a thread was inside malloc or an arena was locked.
   var busyMoments = 0
+}
+
+extension WalkPacing {
+  /// None; who stops the target replaces this.
+  package var hasStragglers: Bool { false }
 }

@@ -133,6 +133,9 @@ package final class StopSequence {
     workEnd = .max
   }
 
+  /// Whether there are threads that did not stop in time and are to be let go when they do.
+  package var hasLateThreads: Bool { !late.isEmpty }
+
   /// Lets those threads go that have stopped only now, while the process runs.
   package func attend() {
     if !late.isEmpty, window == nil { late = ThreadStopper.letGo(late, of: process) }

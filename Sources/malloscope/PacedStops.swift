@@ -35,6 +35,7 @@ final class PacedStops: WalkPacing {
   let stopsTarget = true
   var isDue: Bool { isPaced && sequence.isDue }
   var isHalfOver: Bool { isPaced && sequence.isHalfOver }
+  var hasStragglers: Bool { sequence.hasLateThreads }
 
   init(
     _ process: LinuxProcess, _ instances: [MallocInstance], arenas: [RemoteAddress],

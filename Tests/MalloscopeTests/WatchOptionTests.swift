@@ -40,7 +40,8 @@ struct WatchOptionTests {
       ),
       (
         ["1", "--by", "thread"],
-        "The value 'thread' is invalid for '--by <by>'. Please provide one of 'size' and 'arena'."
+        "The value 'thread' is invalid for '--by <by>'. Please provide one of 'size', 'arena' or "
+          + "'type'."
       ),
     ])
   func usage(words: [String], fact: String) throws {

@@ -57,12 +57,13 @@ struct CSVReportTests {
     var report = ReportFixtures.python
     report.snapshot.chunks = [0, 9, 10, 16, 0xabcdef, .max].map {
       Chunk(
-        userAddress: RemoteAddress($0), size: $0, usableSize: .max - $0, state: .top, arena: .max)
+        userAddress: RemoteAddress($0), size: $0, usableSize: .max - $0, state: .top,
+        arena: 1_048_574)
     }
     var sink = MemorySink()
     CSVReports.writeChunks(report, filter: ChunkFilter(), limit: nil, to: &sink)
     let expected = report.snapshot.chunks.map {
-      "\($0.userAddress),\($0.size),\($0.usableSize),top,2147483647\n"
+      "\($0.userAddress),\($0.size),\($0.usableSize),top,1048574\n"
     }
     #expect(sink.text.split(separator: "\n").dropFirst().map { $0 + "\n" } == expected)
   }
