@@ -28,7 +28,7 @@ package struct HeldTallies: Sendable {
 }
 
 /// How much is known of what the program holds, by the evidence.
-package struct TypeAttribution: Hashable, Sendable {
+package struct TypeShares: Hashable, Sendable {
   /// The chunks of each rule of evidence, in its order.
   package private(set) var byRule = [Tally](
     repeating: Tally(), count: TypeEvidence.Rule.allCases.count)

@@ -91,13 +91,13 @@ package struct TypeTable: Sendable {
   /// What all rows hold.
   package let total: Tally
   /// What is known of all chunks in use, whatever was chosen.
-  package let attribution: TypeAttribution
+  package let attribution: TypeShares
 
   /// Makes the rows of what `report` has in use.
   package init(_ report: HeapReport, options: TypeTableOptions = TypeTableOptions()) {
     var groups = TypeGroups(report, options)
     let all = HeldTallies(report)
-    attribution = TypeAttribution(all, of: groups.types)
+    attribution = TypeShares(all, of: groups.types)
     let tallies = groups.tallies(report, all)
     let found = tallies.indices.filter { tallies[$0].count > 0 }
     let subjects = groups.subjects

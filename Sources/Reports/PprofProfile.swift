@@ -30,7 +30,7 @@ package enum PprofProfile {
       "process \(target.pid) \(target.command.printable)",
       "chunks in use, by file, type and chunk size; sizes with malloc's headers",
     ]
-    let attribution = TypeAttribution(HeldTallies(report), of: report.held?.types ?? [.unknown])
+    let attribution = TypeShares(HeldTallies(report), of: report.held?.types ?? [.unknown])
     if attribution.total.count > 0 {
       let share = Figures.percent(attribution.typed.bytes, of: attribution.total.bytes)
       comments.append("\(share) of the bytes have a type")

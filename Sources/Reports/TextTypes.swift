@@ -128,7 +128,7 @@ package enum TextTypes {
 
   // MARK: Below the table
 
-  private static func add(_ attribution: TypeAttribution, to page: inout TextPage) {
+  private static func add(_ attribution: TypeShares, to page: inout TextPage) {
     let total = attribution.total
     guard total.count > 0 else { return }
     func share(_ part: Tally) -> String { Figures.percent(part.bytes, of: total.bytes) }
