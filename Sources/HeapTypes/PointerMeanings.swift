@@ -216,7 +216,9 @@ struct PointerMeanings {
     let binary = spans.parts[part].binary
     if let symbol = sources.symbols.symbol(at: RemoteAddress(word)), isNear(symbol, word) {
       guard word >= Self.ambiguous || symbol.start.bits == word else { return (.nothing, nil) }
-      let isFunction = symbol.kind == .function || spans.parts[part].isExecutable
+      // What is never written can stand beside code.
+      let isFunction =
+        symbol.kind == .function || symbol.kind == .other && spans.parts[part].isExecutable
       var name = MeaningName(
         name: symbol.name, kind: .structure, rule: .symbol, binary: binary,
         detail: "pointer to \(symbol.linkerName)")

@@ -32,6 +32,8 @@ struct PlantedTypeTests {
       Build(), Build(flags: ["-no-pie"]), Build(flags: ["-static"]), Build(flags: ["-s"]),
       Build(flags: ["-O2", "-s", "-static-pie"]), Build(flags: ["-static-libstdc++", "-s"]),
       Build(flags: ["-s"], arguments: ["gone"]),
+      // The names of classes stand beside the code.
+      Build(flags: ["-Wl,-z,noseparate-code"]),
     ])
   func classes(build: Build) throws {
     let path = try CompiledProgram.path("Types/Planted.cpp", flags: build.flags)
