@@ -97,6 +97,22 @@ struct PlantedTypeTests {
     try program.close()
   }
 
+  @Test(
+    "of a million blocks of random bytes and old objects none is an object of a class that has none",
+    arguments: [[], ["--capture", "stop"], ["--no-stop"]])
+  func noneLeft(options: [String]) throws {
+    let program = try TargetProgram(
+      ChildProcess.Launch(try CompiledProgram.path("Types/Million.cpp")))
+    try program.waitReady()
+    let report = try reportedTypes(program.pid, options)
+    #expect(report.totals.inUseChunks >= 1_000_000)
+    for row in report.types { #expect(row.kind != "C++", "\(row.name): \(row.count)") }
+    // The test is worth something only if there are such blocks.
+    #expect(report.count(of: "begins like app::Gone") > 1000)
+    #expect(report.count(of: "remains of app::Gone") > 1000)
+    try program.close()
+  }
+
   @Test("structures of C are named after what they point to, where there are symbols")
   func structures() throws {
     for flags in [[], ["-no-pie"]] {
