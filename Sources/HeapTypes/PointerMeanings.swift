@@ -2,6 +2,13 @@
 
 import HeapModel
 
+/// Where what a symbol names is.
+struct SymbolOrigin: Hashable {
+  /// The number of its binary.
+  var binary: Int
+  var isFunction: Bool
+}
+
 /// What is known of pointers, and how it is found out.
 struct PointerMeanings {
   /// Below this, in programs that are not position-independent, addresses are also common numbers.
@@ -21,6 +28,8 @@ struct PointerMeanings {
   private var swift = SwiftMetadataReader()
   /// Which types are objects of C++ classes.
   private(set) var classes = ObjectClasses()
+  /// Which types are structures that point to what a symbol names, and do not begin with a table.
+  private(set) var symbolTypes: [UInt32: SymbolOrigin] = [:]
   private var table = WordTable()
   private var meanings: [PointerMeaning] = [.nothing]
   private var names: [MeaningName?] = [nil]
@@ -65,6 +74,9 @@ struct PointerMeanings {
     let type = name.type(meanings[number].kind, at: place, in: sources.binaries)
     let result = types.number(of: type)
     numbers[number * PointerPlace.count + place] = result
+    if meanings[number].kind == .symbol, place > 0 || !name.isTable {
+      symbolTypes[result] = SymbolOrigin(binary: name.binary, isFunction: name.isFunction)
+    }
     if type.kind == .cxx, place < PointerPlace.words {
       classes.note(result, meaning: number, place: place)
     }
@@ -216,7 +228,13 @@ struct PointerMeanings {
     let binary = spans.parts[part].binary
     if let symbol = sources.symbols.symbol(at: RemoteAddress(word)), isNear(symbol, word) {
       guard word >= Self.ambiguous || symbol.start.bits == word else { return (.nothing, nil) }
-      let isFunction = symbol.kind == .function || spans.parts[part].isExecutable
+      // What malloc has left, perhaps with other bytes in it; nothing else points there.
+      if symbol.linkerName == "main_arena" {
+        return (PointerMeaning(kind: word & 7 == 0 ? .bin : .nothing), nil)
+      }
+      // What is never written can stand beside code.
+      let isFunction =
+        symbol.kind == .function || symbol.kind == .other && spans.parts[part].isExecutable
       var name = MeaningName(
         name: symbol.name, kind: .structure, rule: .symbol, binary: binary,
         detail: "pointer to \(symbol.linkerName)")
@@ -226,8 +244,13 @@ struct PointerMeanings {
     }
     guard word >= Self.ambiguous else { return (.nothing, nil) }
     let file = String(sources.binaries[binary].fileName)
+    let isLiteral = isLiteral(word, part)
+    // Data that is no text is aligned, and what is not is a pointer with other bytes in it.
+    guard isLiteral || word & 3 == 0 || spans.parts[part].isExecutable else {
+      return (.nothing, nil)
+    }
     return (
-      PointerMeaning(kind: isLiteral(word, part) ? .literal : .objectFile),
+      PointerMeaning(kind: isLiteral ? .literal : .objectFile),
       MeaningName(
         name: file, kind: .structure, rule: .objectFile, binary: binary,
         detail: "pointers into \(file), no symbol that near")

@@ -11,6 +11,7 @@ struct RuntimeBlocks {
     case threadVector
     case linkMap
     case threadCache
+    case exitFunctions
     case pythonArena
 
     var name: String {
@@ -19,6 +20,7 @@ struct RuntimeBlocks {
       case .threadVector: "TLS vector (dtv)"
       case .linkMap: "link map of ld.so"
       case .threadCache: "tcache of a thread"
+      case .exitFunctions: "exit functions (atexit)"
       case .pythonArena: "pymalloc arena"
       }
     }
@@ -29,6 +31,7 @@ struct RuntimeBlocks {
       case .threadVector: "count, generation, and as many pairs as the block has room for"
       case .linkMap: "points to itself at +40 and to a dynamic section at +16"
       case .threadCache: "counts and list heads of 64 sizes that agree"
+      case .exitFunctions: "a count up to 32 and functions of the sorts 1 to 4"
       case .pythonArena: "the block's size and the header of its first pool"
       }
     }
@@ -57,6 +60,7 @@ struct RuntimeBlocks {
       first & 0xFFFF_0000 == 0xFBAD_0000 || beginning[5] == beginning.address
         || first &- 1 < 1 << 20 && beginning[1] | beginning[3] == 0 && beginning.byteCount == 64
         || beginning.usableSize >= Self.large || beginning.usableSize &- 0x288 <= 0x10
+        || beginning.usableSize &- 0x410 <= 0x18
     else { return nil }
     return block(beginning, spans).map { found in
       table.number(
@@ -73,6 +77,7 @@ struct RuntimeBlocks {
     if isLinkMap(beginning, spans) { return .linkMap }
     if isThreadVector(beginning) { return .threadVector }
     if isThreadCache(beginning) { return .threadCache }
+    if isExitList(beginning, spans) { return .exitFunctions }
     return isPythonArena(beginning) ? .pythonArena : nil
   }
 
@@ -137,6 +142,18 @@ struct RuntimeBlocks {
       if head != 0 { held += 1 }
     }
     return held > 0
+  }
+
+  /// What exit() calls is kept in blocks of 32: the next block, the count, and for each function its sort, the
+  /// function, disguised, its argument and its library's handle (struct exit_function_list in
+  /// stdlib/exit.h of glibc).
+  private func isExitList(_ beginning: Beginning, _ spans: ImageSpans) -> Bool {
+    let next = beginning[0]
+    guard beginning.usableSize &- 0x410 <= 0x18, beginning.byteCount == 64,
+      next == 0 || next & 7 == 0 && (beginning.isPointer(next) || spans.isData(next)),
+      beginning[1] &- 1 < 32, beginning[2] &- 1 < 4, beginning[3] > 1 << 32
+    else { return false }
+    return beginning[1] == 1 || beginning[6] <= 4 && beginning[7] > 1 << 32
   }
 
   /// An arena of Python's allocator has 256 KiB or 1 MiB and begins, at a pool's border, with a pool: the count

@@ -81,7 +81,7 @@ struct SwiftMetadataReader {
         name: "box of \(name)", kind: .box, instanceSize: offset,
         binary: spans.part(at: type).map { spans.parts[$0].binary }, detail: "boxed type \(name)")
     case 0x501, 0x502, 0x503:
-      guard hasHeapHeader(address, &cache, spans) else { return nil }
+      guard hasHeapHeader(address, &cache, spans, needsValues: kind == 0x501) else { return nil }
       return SwiftMetadata(
         name: kind == 0x501 ? "Swift error" : kind == 0x502 ? "Swift task" : "Swift job",
         kind: kind == 0x501 ? .error : .task, instanceSize: 16,
@@ -91,14 +91,16 @@ struct SwiftMetadataReader {
     }
   }
 
-  /// Whether before the metadata stand a function that destroys an object and a table of values' functions.
+  /// Whether before the metadata stand a function that destroys an object and a table of values' functions,
+  /// which tasks do not have.
   private func hasHeapHeader(
-    _ address: UInt64, _ cache: inout PageCache, _ spans: ImageSpans
+    _ address: UInt64, _ cache: inout PageCache, _ spans: ImageSpans, needsValues: Bool = true
   ) -> Bool {
     guard let destroy = cache.word(at: address &- 16, in: spans),
       let values = cache.word(at: address &- 8, in: spans)
     else { return false }
-    return (destroy == 0 || spans.isCode(destroy)) && spans.isData(values)
+    return (destroy == 0 || spans.isCode(destroy))
+      && (spans.isData(values) || !needsValues && values == 0 && destroy != 0)
   }
 
   private func classObject(

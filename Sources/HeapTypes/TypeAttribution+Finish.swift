@@ -9,6 +9,7 @@ extension TypeAttribution {
   package mutating func finish(_ chunks: inout [Chunk]) {
     answerQuestions(&chunks)
     compareSizes(&chunks)
+    mergeRareSymbols(&chunks)
   }
 
   // MARK: Links

@@ -140,6 +140,7 @@ package struct TypeAttribution: ~Copyable {
       pointers += 1
       let number = meanings.meaning(of: word)
       let meaning = meanings[number]
+      if index < 2, meaning.kind != .bin, isTorn(word, beside: beginning[1 - index]) { continue }
       if meaning.kind == .vtable {
         if meaning.offsetToTop == 0 {
           if let type = embedded(number, at: index, beginning) { return type }
@@ -182,8 +183,8 @@ package struct TypeAttribution: ~Copyable {
     // An old object still has its chunk's header before it.
     guard index & 1 == 1 || !Self.isHeader(beginning[index - 1]) else { return nil }
     for before in 0..<index {
-      let word = beginning[before]
-      guard word < 1 << 32 || beginning.isPointer(word) else { return nil }
+      // Numbers, addresses, or two numbers of which only one was written: no text, no double.
+      guard beginning[before] < 1 << 48 else { return nil }
     }
     return meanings.type(number, at: index, in: &table)
   }
@@ -218,7 +219,22 @@ package struct TypeAttribution: ~Copyable {
   }
 
   /// Whether `word` can be a link of a list of free chunks: an address of a chunk or of a bin.
-  private func isLink(_ word: UInt64) -> Bool { word > 1 << 16 && word & 7 == 0 && word < 1 << 48 }
+  private mutating func isLink(_ word: UInt64) -> Bool {
+    guard word > 1 << 16, word & 7 == 0, word < 1 << 48 else { return false }
+    guard meanings.spans.part(at: word) != nil else { return word & 15 == 0 }
+    let number = meanings.meaning(of: word)
+    return meanings[number].kind == .bin
+  }
+
+  /// Whether `word` could be a link of which the first one or two bytes were written over: the link beside it
+  /// is still there, and leads to a bin that near.
+  private mutating func isTorn(_ word: UInt64, beside link: UInt64) -> Bool {
+    guard (word >> 16) &- (link >> 16) &+ 1 <= 2, meanings.spans.part(at: link) != nil else {
+      return false
+    }
+    let number = meanings.meaning(of: link)
+    return meanings[number].kind == .bin
+  }
 
   /// Whether the chunk begins as the last of a cache's list does when it is handed out: the link to none,
   /// masked by its own address (glibc from 2.32 on, PROTECT_PTR), and the key taken away.

@@ -85,12 +85,14 @@ struct VtableReader {
   }
 
   /// The name in the type information at `address` and where it stands, nil if there is none of a class.
+  ///
+  /// Linkers can put texts beside code (GNU ld before 2.31, lld with --no-rosegment), so it may stand anywhere.
   mutating func className(
     at address: UInt64, _ cache: inout PageCache, _ spans: ImageSpans
   ) -> (String, UInt64)? {
     guard address & 7 == 0, spans.isData(address),
       let first = cache.word(at: address, in: spans), isDescribingClass(first, &cache, spans),
-      let pointer = cache.word(at: address &+ 8, in: spans), spans.isData(pointer),
+      let pointer = cache.word(at: address &+ 8, in: spans), spans.part(at: pointer) != nil,
       var name = cache.text(at: pointer, limit: Self.longestName, in: spans)
     else { return nil }
     // A star says that names are compared by address (Itanium C++ ABI, 2.9.3, as GCC has it).
@@ -111,7 +113,7 @@ struct VtableReader {
     if pointer & 7 == 0, pointer > 8, spans.isData(pointer),
       let information = cache.word(at: pointer &- 8, in: spans),
       information & 7 == 0, spans.isData(information),
-      let text = cache.word(at: information &+ 8, in: spans), spans.isData(text),
+      let text = cache.word(at: information &+ 8, in: spans), spans.part(at: text) != nil,
       var name = cache.text(at: text, limit: 64, in: spans)
     {
       if name.first == UInt8(ascii: "*") { name.removeFirst() }

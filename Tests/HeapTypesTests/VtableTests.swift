@@ -53,7 +53,7 @@ import Testing
     let after = image.addWords([image.describing[0], image.addName("3Baz")])
     var attribution = TypeAttribution(image.sources(Named()))
     for word in [
-      foo - 16, foo - 8, foo + 8, foo + 16, foo + 1, information, information + 8, single, after,
+      foo - 16, foo - 8, foo + 8, foo + 16, information, information + 8, single, after,
       image.describing[0] - 16, image.names + 16,
     ] {
       #expect(attribution.held([word, 1, 2]).kind == .structure, "\(RemoteAddress(word))")

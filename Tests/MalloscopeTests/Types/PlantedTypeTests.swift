@@ -32,6 +32,8 @@ struct PlantedTypeTests {
       Build(), Build(flags: ["-no-pie"]), Build(flags: ["-static"]), Build(flags: ["-s"]),
       Build(flags: ["-O2", "-s", "-static-pie"]), Build(flags: ["-static-libstdc++", "-s"]),
       Build(flags: ["-s"], arguments: ["gone"]),
+      // The names of classes stand beside the code.
+      Build(flags: ["-Wl,-z,noseparate-code"]),
     ])
   func classes(build: Build) throws {
     let path = try CompiledProgram.path("Types/Planted.cpp", flags: build.flags)
@@ -122,6 +124,22 @@ struct PlantedTypeTests {
     let report = try reportedTypes(program.pid, ["--owner"])
     #expect(report.count(of: "app::Session+8") == 10)
     #expect(report.count(of: "app::Session+24") == 10)
+    try program.close()
+  }
+
+  @Test(
+    "of a million blocks of random bytes and old objects none is an object of a class that has none",
+    arguments: [[], ["--capture", "stop"], ["--no-stop"]])
+  func noneLeft(options: [String]) throws {
+    let program = try TargetProgram(
+      ChildProcess.Launch(try CompiledProgram.path("Types/Million.cpp")))
+    try program.waitReady()
+    let report = try reportedTypes(program.pid, options)
+    #expect(report.totals.inUseChunks >= 1_000_000)
+    for row in report.types { #expect(row.kind != "C++", "\(row.name): \(row.count)") }
+    // The test is worth something only if there are such blocks.
+    #expect(report.count(of: "begins like app::Gone") > 1000)
+    #expect(report.count(of: "remains of app::Gone") > 1000)
     try program.close()
   }
 

@@ -139,6 +139,9 @@ func announceContext(_ closure: @escaping () -> Int, _ name: String) {
     announce(
       unsafeBitCast(tree, to: UInt.self),
       "closure context or box ((Objects.Tree, Swift.Int))")
+    let task = Task { try? await Task.sleep(for: .seconds(86_400)) }
+    kept.append(task)
+    announce(unsafeBitCast(task, to: UInt.self), "Swift task")
     print("ready")
     fflush(stdout)
     _ = readLine()
