@@ -76,7 +76,7 @@ struct ChainScan {
   /// The pending chunk's first two words, kept when the window leaves it behind.
   private var savedLinks: (forward: UInt64, backward: UInt64) = (0, 0)
   /// Its first words, kept for the same reason if they are wanted at all.
-  private var savedBeginning = Beginning(repeating: 0)
+  private(set) var savedBeginning = Beginning(repeating: 0)
   /// The chunk that was looked into because it reaches over others, and that has a header.
   var toleratedChunk = UInt64.max
 
@@ -289,7 +289,7 @@ struct ChainScan {
     }
   }
 
-  private mutating func saveLinks(of chunk: UInt64, from window: RawSpan, base: UInt64) {
+  mutating func saveLinks(of chunk: UInt64, from window: RawSpan, base: UInt64) {
     let offset = chunk &- base
     guard offset <= UInt64(window.byteCount), UInt64(window.byteCount) &- offset >= 32 else {
       return
@@ -436,59 +436,6 @@ struct ChainScan {
     addressSum &-= mixed(chunk)
     forwardSum &-= mixed(removed.forward)
     backwardSum &-= mixed(removed.backward)
-  }
-
-  /// Advances `run` as `PlainRun.advance` does, and keeps its chunks with their first bytes.
-  private mutating func keep(
-    _ run: inout PlainRun, through window: RawSpan, base: UInt64, lastHeader: UInt64,
-    _ ground: Ground, _ flat: inout MutableSpan<SizeCounts>
-  ) {
-    guard let beginnings = chunks.beginnings,
-      run.chunk &- base &+ ground.headerReach <= UInt64(window.byteCount)
-    else { return }
-    let (first, size) = (run.chunk, run.field & ~7)
-    var count = 0
-    var room = beginnings.room()
-    while true {
-      // The last header's chunk is the first that is not kept, but its first bytes are.
-      run.advance(
-        through: window, base: base,
-        lastHeader: min(lastHeader, UInt64(window.byteCount) &- ground.headerReach),
-        ground: ground, flat: &flat, keeper: &room)
-      count += run.count
-      beginnings.take(room)
-      guard room.isFull else { break }
-      room = beginnings.room()
-    }
-    run.count = count
-    chunks.appendRun(kept(first, size: size, .inUse), count: count)
-  }
-
-  /// Keeps the pending chunk, of which `window`, which begins at `base`, may hold the beginning.
-  private mutating func collect(
-    _ chunk: UInt64, size: UInt64, _ state: ChunkState, from window: RawSpan, base: UInt64
-  ) {
-    if ground.keepsBeginnings, state == .inUse, chunk >= base {
-      saveLinks(of: chunk, from: window, base: base)
-    }
-    collect(chunk, size: size, state)
-  }
-
-  /// Keeps the chunk at `chunk`; if it is in use, it is the pending one, whose first words are saved.
-  mutating func collect(_ chunk: UInt64, size: UInt64, _ state: ChunkState) {
-    let kept = kept(chunk, size: size, state)
-    if ground.keepsBeginnings, state == .inUse {
-      chunks.append(kept, beginning: savedBeginning)
-    } else {
-      chunks.append(kept)
-    }
-  }
-
-  @inline(__always)
-  private func kept(_ chunk: UInt64, size: UInt64, _ state: ChunkState) -> Chunk {
-    Chunk(
-      userAddress: RemoteAddress(chunk &+ 16), size: size, usableSize: size &- ground.unusable,
-      state: state, arena: ground.arena)
   }
 }
 

@@ -37,8 +37,9 @@ final class ChunkTypes: BeginningsReader {
     self.attribution = consume attribution
   }
 
-  /// What was told, once every chunk was looked at; what only all chunks together show is
-  /// noted in them.
+  /// What was told, once every chunk was looked at.
+  ///
+  /// What only all chunks together show is noted in them.
   /// Buffers are given to their owners if the snapshot has the references for that.
   func finish(_ snapshot: inout HeapSnapshot) -> HeldTypes {
     guard var attribution = attribution.take() else { return HeldTypes() }

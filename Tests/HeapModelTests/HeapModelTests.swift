@@ -37,6 +37,30 @@ struct HeapModelTests {
     #expect(ChunkState.allCases.filter(\.isCached) == [.tcache, .fastbin])
   }
 
+  @Test("a chunk has 24 bytes, and keeps all that it is given")
+  func chunkParts() {
+    #expect(MemoryLayout<Chunk>.stride == 24)
+    for state in ChunkState.allCases {
+      for arena in [nil, 0, 1, 1000, 1_048_574] as [Int32?] {
+        for unusable in [0, 8, 16, 24, 255] as [UInt64] {
+          var chunk = Chunk(
+            userAddress: RemoteAddress(.max), size: 1000, usableSize: 1000 - unusable,
+            state: state, arena: arena)
+          #expect(chunk.state == state && chunk.arena == arena)
+          #expect(chunk.usableSize == 1000 - unusable)
+          chunk.state = .top
+          chunk.arena = 7
+          chunk.size = 300
+          #expect(chunk.state == .top && chunk.arena == 7 && chunk.usableSize == 300 - unusable)
+        }
+      }
+    }
+    // More arenas than there is room for are the last one.
+    let last = Chunk(
+      userAddress: RemoteAddress(16), size: 8, usableSize: 99, state: .inUse, arena: .max)
+    #expect(last.arena == 1_048_574 && last.usableSize == 8)
+  }
+
   @Test("totals are the arenas' sums, and in use counts mmapped chunks too")
   func totals() {
     var snapshot = HeapSnapshot()
