@@ -5,7 +5,7 @@ import HeapModel
 /// Up to 64 bytes from a chunk's beginning on.
 struct Beginning {
   /// Its words; zeros after the last byte.
-  private(set) var words = InlineArray<8, UInt64>(repeating: 0)
+  private(set) var words: InlineArray<8, UInt64>
   /// How many bytes there are.
   let byteCount: Int
   /// Where the chunk's bytes begin.
@@ -20,12 +20,11 @@ struct Beginning {
     usableSize = chunk.usableSize
     if bytes.byteCount >= 64 {
       byteCount = 64
-      for index in 0..<8 {
-        words[index] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
-      }
+      words = unsafe bytes.unsafeLoadUnaligned(as: InlineArray<8, UInt64>.self)
       return
     }
     byteCount = bytes.byteCount
+    words = InlineArray(repeating: 0)
     let whole = byteCount >> 3
     for index in 0..<whole {
       words[index] = unsafe bytes.unsafeLoadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
@@ -44,6 +43,21 @@ struct Beginning {
   @inline(__always)
   subscript(index: Int) -> UInt64 { words.span[index] }
 
+  /// The whole words; zeros after the last.
+  @inline(__always)
+  var vector: SIMD8<UInt64> {
+    var all = SIMD8(
+      words[0], words[1], words[2], words[3], words[4], words[5], words[6], words[7])
+    if byteCount & 7 != 0 { all[wordCount] = 0 }
+    return all
+  }
+
+  /// The whole words, each at the place of the next one; a zero in front.
+  @inline(__always)
+  var vectorBefore: SIMD8<UInt64> {
+    SIMD8(0, words[0], words[1], words[2], words[3], words[4], words[5], words[6])
+  }
+
   /// Whether all bytes are zero.
   @inline(__always)
   var isZero: Bool {
@@ -59,11 +73,13 @@ struct Beginning {
   }
 
   /// Byte number `index`.
+  @inline(__always)
   func byte(_ index: Int) -> UInt8 {
     UInt8(truncatingIfNeeded: words.span[index >> 3] >> UInt64((index & 7) * 8))
   }
 
   /// The 16-bit number `index`.
+  @inline(__always)
   func unit(_ index: Int) -> UInt16 {
     UInt16(truncatingIfNeeded: words.span[index >> 2] >> UInt64((index & 3) * 16))
   }

@@ -89,54 +89,79 @@ enum Content: Int, CaseIterable {
   }
 
   private static func number(_ beginning: Beginning) -> Content {
-    let count = beginning.wordCount
-    var arePointers = true
-    var areWords = true
-    var areHalves = true
-    var areBytes = true
-    var areDoubles = true
-    var doubleBits = 0
-    for index in 0..<count {
+    // Each rule ends at the first word that breaks it, which mostly is the first.
+    if arePointers(beginning) { return .pointers }
+    if areWords(beginning) || areHalves(beginning) || areBytes(beginning) { return .smallIntegers }
+    if areDoubles(beginning) { return .doubles }
+    return isRandom(beginning) ? .random : .mixed
+  }
+
+  @inline(__always)
+  private static func arePointers(_ beginning: Beginning) -> Bool {
+    for index in 0..<beginning.wordCount {
       let word = beginning[index]
-      areBytes = areBytes && word & 0xE0E0_E0E0_E0E0_E0E0 == 0
-      guard word != 0 else { continue }
-      arePointers = arePointers && beginning.isPointer(word)
-      areWords = areWords && word &+ (1 << 24) <= 1 << 25
+      guard word == 0 || beginning.isPointer(word) else { return false }
+    }
+    return true
+  }
+
+  @inline(__always)
+  private static func areWords(_ beginning: Beginning) -> Bool {
+    for index in 0..<beginning.wordCount where beginning[index] &+ (1 << 24) > 1 << 25 {
+      return false
+    }
+    return true
+  }
+
+  @inline(__always)
+  private static func areHalves(_ beginning: Beginning) -> Bool {
+    for index in 0..<beginning.wordCount {
+      let word = beginning[index]
       let low = UInt32(truncatingIfNeeded: word)
       let high = UInt32(truncatingIfNeeded: word >> 32)
-      areHalves = areHalves && low &+ (1 << 20) <= 1 << 21 && high &+ (1 << 20) <= 1 << 21
-      // The exponent's bias is 1023.
-      areDoubles = areDoubles && (word >> 52 & 0x7FF) &- 1003 <= 60
-      doubleBits += word & 0xF_FFFF == 0 ? 25 : 5
+      guard low &+ (1 << 20) <= 1 << 21, high &+ (1 << 20) <= 1 << 21 else { return false }
     }
-    if arePointers { return .pointers }
-    if areWords || areHalves || areBytes { return .smallIntegers }
-    if areDoubles, doubleBits >= 15 { return .doubles }
-    return isRandom(beginning) ? .random : .mixed
+    return true
+  }
+
+  @inline(__always)
+  private static func areBytes(_ beginning: Beginning) -> Bool {
+    for index in 0..<beginning.wordCount where beginning[index] & 0xE0E0_E0E0_E0E0_E0E0 != 0 {
+      return false
+    }
+    return true
+  }
+
+  @inline(__always)
+  private static func areDoubles(_ beginning: Beginning) -> Bool {
+    var bits = 0
+    for index in 0..<beginning.wordCount {
+      let word = beginning[index]
+      guard word != 0 else { continue }
+      // The exponent's bias is 1023.
+      guard (word >> 52 & 0x7FF) &- 1003 <= 60 else { return false }
+      bits += word & 0xF_FFFF == 0 ? 25 : 5
+    }
+    return bits >= 15
   }
 
   private static func isRandom(_ beginning: Beginning) -> Bool {
     let ones: UInt64 = 0x0101_0101_0101_0101
-    // Two bits of each byte at a time: bit n in the low half of a byte's sum, bit n + 4 in the high one.
-    var sums = InlineArray<4, UInt64>(repeating: 0)
-    var repeated: UInt64 = 0
-    var before: UInt64 = 0
     let count = beginning.wordCount
     let bytes = UInt64(count * 8)
-    var zeros: UInt64 = 0
-    for index in 0..<count { zeros &+= zeroBytes(beginning[index]) }
-    guard sum(zeros) * 8 <= bytes else { return false }
-    for index in 0..<count {
-      let word = beginning[index]
-      for bit in 0..<4 { sums[bit] &+= word >> UInt64(bit) & (0x11 &* ones) }
-      repeated &+= zeroBytes(word ^ (word << 8 | before >> 56))
-      before = word
-    }
-    guard sum(repeated) * 8 <= bytes else { return false }
+    let words = beginning.vector
+    var zeros = zeroBytes(words)
+    for index in count..<8 { zeros[index] = 0 }
+    guard sum(zeros.wrappedSum()) * 8 <= bytes else { return false }
+    var repeated = zeroBytes(words ^ (words &<< 8 | beginning.vectorBefore &>> 56))
+    for index in count..<8 { repeated[index] = 0 }
+    guard sum(repeated.wrappedSum()) * 8 <= bytes else { return false }
     let least = count >= 8 ? bytes / 4 : bytes / 8
+    // Two bits of each byte at a time: bit n in the low half of a byte's sum, bit n + 4 in the high one.
     for bit in 0..<4 {
-      let low = sum(sums[bit] & (0x0F &* ones))
-      let high = sum(sums[bit] >> 4 & (0x0F &* ones))
+      let both = (words &>> UInt64(bit) & (0x11 &* ones)).wrappedSum()
+      let low = sum(both & (0x0F &* ones))
+      let high = sum(both >> 4 & (0x0F &* ones))
       guard low >= least, low <= bytes - least, high >= least, high <= bytes - least else {
         return false
       }
@@ -146,9 +171,9 @@ enum Content: Int, CaseIterable {
 
   /// A 1 in each byte that is zero.
   @inline(__always)
-  private static func zeroBytes(_ word: UInt64) -> UInt64 {
-    let low = word & 0x7F7F_7F7F_7F7F_7F7F &+ 0x7F7F_7F7F_7F7F_7F7F
-    return ~(low | word) >> 7 & 0x0101_0101_0101_0101
+  private static func zeroBytes(_ words: SIMD8<UInt64>) -> SIMD8<UInt64> {
+    let low = words & 0x7F7F_7F7F_7F7F_7F7F &+ 0x7F7F_7F7F_7F7F_7F7F
+    return ~(low | words) &>> 7 & 0x0101_0101_0101_0101
   }
 
   /// The sum of the bytes of `word`, which is below 256.

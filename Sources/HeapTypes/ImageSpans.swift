@@ -37,10 +37,11 @@ struct ImageSpans {
 
   /// The parts, ascending by address.
   private(set) var parts: [Part] = []
-  /// Where the first begins.
-  private var lowest: UInt64 = 0
-  /// How far it is from there to the end of the last.
-  private var extent: UInt64 = 0
+  /// Where the first begins, and the first behind the widest gap: mostly the first library, with the heap
+  /// and much else between it and the program.
+  private var starts: (low: UInt64, high: UInt64) = (0, 0)
+  /// How far it is from there to the gap, and to the end of the last.
+  private var extents: (low: UInt64, high: UInt64) = (0, 0)
   private var places: [Place] = []
   private var placeMask: UInt64 = 0
   /// For each page of the places 1 more than the number of the first part that touches it, 0 if none does.
@@ -58,9 +59,23 @@ struct ImageSpans {
     }
     parts.sort { $0.lower < $1.lower }
     parts.removeLast(max(0, parts.count - Self.mostParts))
-    lowest = parts.first?.lower ?? 0
-    extent = (parts.map(\.upper).max() ?? 0) &- lowest
+    findGap()
     buildTables()
+  }
+
+  private mutating func findGap() {
+    guard let first = parts.first else { return }
+    var end = first.upper
+    var gap = (lower: end, upper: end)
+    for part in parts {
+      if part.lower > end, part.lower &- end > gap.upper &- gap.lower { gap = (end, part.lower) }
+      end = max(end, part.upper)
+    }
+    starts = (first.lower, gap.upper)
+    let hasGap = gap.upper > gap.lower
+    extents =
+      hasGap
+      ? (gap.lower &- first.lower, end &- gap.upper) : (end &- first.lower, 0)
   }
 
   private mutating func buildTables() {
@@ -102,11 +117,16 @@ struct ImageSpans {
     number ^ (number >> 10) ^ (number >> 21)
   }
 
+  /// Whether a part can hold `address`: most words are no addresses at all.
+  @inline(__always)
+  func mayHold(_ address: UInt64) -> Bool {
+    (address &- starts.low < extents.low) != (address &- starts.high < extents.high)
+  }
+
   /// The number of the part that holds `address`, nil if none does.
   @inline(__always)
   func part(at address: UInt64) -> Int? {
-    // Most words are no addresses at all.
-    guard address &- lowest < extent else { return nil }
+    guard mayHold(address) else { return nil }
     let number = address >> Self.placeBits
     let place = places[Int(Self.spread(number) & placeMask)]
     guard place.number == number else { return nil }

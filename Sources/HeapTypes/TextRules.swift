@@ -3,13 +3,19 @@
 /// The rules for text, as the cases of `Content` state them.
 enum TextRules {
   /// The kind of text that `beginning` is, nil if it is none.
+  @inline(__always)
   static func content(of beginning: Beginning) -> Content? {
     let printable = printableCount(beginning)
     if printable > 0, isText(beginning, length: printable, leastBeforeZero: 10) { return .ascii }
-    let first = beginning.byte(0)
-    // Text whose first character is not ASCII has two bytes for it.
-    if printable > 0 || first >= 0xC2 && beginning.byte(1) & 0xC0 == 0x80, isUTF8(beginning) {
+    // What ends the printable characters begins one of several bytes; it has two if it is the first.
+    if printable < beginning.byteCount, (0xC2...0xF4).contains(beginning.byte(printable)),
+      printable > 0 || beginning.byte(1) & 0xC0 == 0x80, isUTF8(beginning)
+    {
       return .utf8
+    }
+    // Most beginnings are told apart by the first units alone.
+    for index in 0..<3 where !isLow(beginning.unit(index)) && !isEastAsian(beginning.unit(index)) {
+      return nil
     }
     return isUTF16(beginning) ? .utf16 : nil
   }
@@ -97,10 +103,6 @@ enum TextRules {
 
   private static func isUTF16(_ beginning: Beginning) -> Bool {
     let count = beginning.byteCount / 2
-    // Most beginnings are told apart by the first units alone.
-    for index in 0..<3 where !isLow(beginning.unit(index)) && !isEastAsian(beginning.unit(index)) {
-      return false
-    }
     var length = 0
     var low = 0
     var letters = 0
@@ -138,6 +140,7 @@ enum TextRules {
   }
 
   /// Whether a unit is a Chinese, Japanese or Korean character or punctuation.
+  @inline(__always)
   private static func isEastAsian(_ unit: UInt16) -> Bool {
     switch unit {
     case 0x3000...0x30FF, 0x4E00...0x9FFF, 0xAC00...0xD7A3, 0xFF01...0xFFEE: true

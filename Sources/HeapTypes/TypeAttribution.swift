@@ -127,17 +127,14 @@ package struct TypeAttribution: ~Copyable {
     var bestNumber = 0
     var bestIndex = 0
     var remains = 0
-    var pointers = 0
     if isLastOfCache(beginning) || isThreadBin(beginning) { return unwritten }
     askWhetherLink(beginning)
-    for index in 0..<beginning.wordCount {
+    var candidates = candidates(beginning)
+    while candidates != 0 {
+      let index = candidates.trailingZeroBitCount
+      candidates &= candidates &- 1
       let word = beginning[index]
-      guard word != 0 else { continue }
-      guard meanings.spans.part(at: word) != nil else {
-        if beginning.isPointer(word) { pointers += 1 }
-        continue
-      }
-      pointers += 1
+      guard meanings.spans.part(at: word) != nil else { continue }
       let number = meanings.meaning(of: word)
       let meaning = meanings[number]
       if index < 2, meaning.kind != .bin, isTorn(word, beside: beginning[1 - index]) { continue }
@@ -166,9 +163,26 @@ package struct TypeAttribution: ~Copyable {
     if best < .unnamedVtable || best == .symbol, bestIndex < 4 {
       questions.askWhetherNode(beginning)
     }
-    if best < .unnamedVtable, bestIndex > 1, pointers * 2 < beginning.wordCount { return nil }
+    if best < .unnamedVtable, bestIndex > 1, pointerCount(beginning) * 2 < beginning.wordCount {
+      return nil
+    }
     if bestIndex > 0, TextRules.content(of: beginning) != nil { return nil }
     return meanings.type(bestNumber, at: bestIndex, in: &table)
+  }
+
+  /// The words that could point into a binary, one bit for each.
+  @inline(__always)
+  private func candidates(_ beginning: Beginning) -> UInt32 {
+    var bits: UInt32 = 0
+    for index in 0..<8 where meanings.spans.mayHold(beginning[index]) { bits |= 1 << UInt32(index) }
+    return bits & (1 << UInt32(beginning.wordCount) &- 1)
+  }
+
+  private func pointerCount(_ beginning: Beginning) -> Int {
+    (0..<beginning.wordCount).count { index in
+      let word = beginning[index]
+      return word != 0 && (beginning.isPointer(word) || meanings.spans.part(at: word) != nil)
+    }
   }
 
   /// The type of a chunk that has the pointer of an object of its own at word `index`, not the first: an
