@@ -53,8 +53,9 @@ struct CaptureWayOptions: ParsableArguments {
     help: ArgumentHelp(
       """
       A directory with debug files, such as /usr/lib/debug of the target's image. What they say of \
-      malloc is compared with what is found without them; -v shows it. A file counts only if its build \
-      id is that of the target's library.
+      malloc is compared with what is found without them; -v shows it. With types, symbols are looked \
+      for there first, and the sizes of classes are theirs. A file counts only if its build id is that of \
+      the target's file.
       """, valueName: "dir"))
   var debuginfo: String?
 

@@ -6,6 +6,7 @@ import HeapTypes
 import LinuxTarget
 import RemoteMemory
 import Symbols
+import Synchronization
 
 /// Tells what the chunks of one process hold, as a walk meets them.
 ///
@@ -17,12 +18,11 @@ final class ChunkTypes: BeginningsReader {
 
   /// Prepares for `process`; no file is opened before a name in it is asked for.
   init(_ process: LinuxProcess, mappings: [MemoryMapping], _ request: CaptureRequest) {
-    symbols = ProcessSymbols(
-      pid: process.pid, mappings: mappings, memoryID: process.memoryID,
-      directory: request.debugDirectory)
+    symbols = KnownSymbols.of(process, mappings: mappings, directory: request.debugDirectory)
     attribution = TypeAttribution(
       TypeSources(
-        binaries: symbols.binaries, memory: LiveMemoryReader(process), symbols: symbols))
+        binaries: symbols.binaries, memory: LiveMemoryReader(process), symbols: symbols,
+        pageSize: process.pageSize, asksLayouts: request.debugDirectory != nil))
   }
 
   func tell(_ chunks: inout MutableSpan<Chunk>, records: RawSpan) {
@@ -54,3 +54,37 @@ final class ChunkTypes: BeginningsReader {
 }
 
 extension ProcessSymbols: SymbolLookup {}
+
+/// The symbols of the process that was looked at last: a watch asks for the same names again and again.
+private enum KnownSymbols {
+  /// Of what they are.
+  private struct Key: Equatable {
+    var pid: Int32
+    var memoryID: Int32
+    var start: UInt64
+    var directory: String?
+    /// The mappings of files.
+    var files: [MemoryMapping]
+  }
+
+  /// A process's symbols, which belong to one thread at a time, as captures come one after the other.
+  private struct Known: @unchecked Sendable {
+    var key: Key
+    var symbols: ProcessSymbols
+  }
+
+  private static let last = Mutex<Known?>(nil)
+
+  static func of(
+    _ process: LinuxProcess, mappings: [MemoryMapping], directory: String?
+  ) -> ProcessSymbols {
+    let key = Key(
+      pid: process.pid, memoryID: process.memoryID, start: process.startTime,
+      directory: directory, files: mappings.filter { $0.inode != 0 })
+    if let known = last.withLock({ $0 }), known.key == key { return known.symbols }
+    let symbols = ProcessSymbols(
+      pid: process.pid, mappings: mappings, memoryID: process.memoryID, directory: directory)
+    last.withLock { $0 = Known(key: key, symbols: symbols) }
+    return symbols
+  }
+}

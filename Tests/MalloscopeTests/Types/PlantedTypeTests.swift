@@ -16,16 +16,6 @@ struct PlantedTypeTests {
     }
   }
 
-  private func planted(_ lines: [String]) -> [(name: String, count: Int)] {
-    lines.compactMap { line in
-      let fields = line.split(separator: " ", maxSplits: 2)
-      guard fields.count == 3, fields[0] == "planted", let count = Int(fields[1]) else {
-        return nil
-      }
-      return (String(fields[2]), count)
-    }
-  }
-
   @Test(
     "of C++ classes, however the program is built",
     arguments: [
@@ -38,7 +28,7 @@ struct PlantedTypeTests {
   func classes(build: Build) throws {
     let path = try CompiledProgram.path("Types/Planted.cpp", flags: build.flags)
     let program = try TargetProgram(ChildProcess.Launch(path, build.arguments))
-    let planted = planted(try program.waitReady())
+    let planted = plantedCounts(try program.waitReady())
     #expect(planted.count == 8)
     for options in [[], ["--capture", "stop"], ["--no-stop"]] {
       let report = try reportedTypes(program.pid, options)
@@ -103,7 +93,7 @@ struct PlantedTypeTests {
     let stripped = try CompiledProgram.path("Types/Owners.cpp", flags: ["-s"])
     for options in [[], ["--capture", "stop"], ["--no-stop"]] {
       let program = try TargetProgram(ChildProcess.Launch(path))
-      let planted = planted(try program.waitReady())
+      let planted = plantedCounts(try program.waitReady())
       #expect(planted.count == 10)
       let report = try reportedTypes(program.pid, ["--owner"] + options)
       for (name, count) in planted {

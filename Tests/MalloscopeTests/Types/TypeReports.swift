@@ -109,3 +109,12 @@ func typesByAddress(_ pid: Int32, _ options: [String] = []) throws -> [UInt64: S
       (UInt64($0.address.dropFirst(2), radix: 16) ?? 0, $0.type ?? "")
     })
 }
+
+/// What a program says it holds, in lines `planted COUNT NAME`.
+func plantedCounts(_ lines: [String]) -> [(name: String, count: Int)] {
+  lines.compactMap { line in
+    let fields = line.split(separator: " ", maxSplits: 2)
+    guard fields.count == 3, fields[0] == "planted", let count = Int(fields[1]) else { return nil }
+    return (String(fields[2]), count)
+  }
+}
