@@ -27,8 +27,8 @@ struct PrecautionTests {
     let program = try TargetProgram(scenario: "million", ["--heartbeat"])
     try program.waitReady()
     let group = try TestControlGroup("memory")
-    // A million chunks need 80 MB beside the 32 MiB of every run.
-    try group.limitMemory(to: 112 << 20)
+    // A million chunks need 48 MB beside the 32 MiB of every run.
+    try group.limitMemory(to: 72 << 20)
     _ = try program.ask()
     let refused = try run(["chunks", "\(program.pid)"] + CaptureChoice.stop.options, in: group)
     #expect(refused.exitCode == 69, "\(refused.ending)")
