@@ -15,7 +15,7 @@ typealias Beginning = SIMD8<UInt64>
 /// Room for the size fields and the first bytes of many chunks, in blocks of which none ever moves.
 ///
 /// A class, because what holds it is handed on as a value; one walk, on one thread, owns it at a time.
-@safe package final class ChunkBeginnings: @unchecked Sendable {
+@safe package final class ChunkBeginnings {
   /// How many bytes of each chunk are kept.
   package static let byteCount = 64
   /// A record is the size field and these bytes, as they stand behind each other in memory.

@@ -21,7 +21,7 @@ package struct ChunkSample: Hashable, Sendable {
 ///
 /// If the first bytes of those in use are kept, too, most come as runs of which only that is kept: with the
 /// size fields it tells the rest, which is worked out when somebody looks at them.
-struct ChunkStore: Sendable {
+struct ChunkStore {
   private var chunks: ChunkBlocks
   /// Chunks that nobody has looked at yet, if their first bytes are kept.
   private var pending = ChunkBlocks(isFilledInStops: true)

@@ -4,7 +4,7 @@
 package import HeapModel
 
 /// The result of reading a heap, to be made into a snapshot.
-package struct CollectedHeap: Sendable {
+package struct CollectedHeap {
   var partial: HeapSnapshot
   var sizes = SizeTable()
   var log = FindingLog()

@@ -56,7 +56,7 @@ struct MmapTotals {
 }
 
 /// The heaps of all copies of malloc in a process as they were read, to be made into one snapshot.
-package struct CollectedHeaps: Sendable {
+package struct CollectedHeaps {
   private var heaps: [CollectedHeap] = []
 
   /// The memory that the heaps' chunks lie in.

@@ -15,10 +15,16 @@ final class ChunkTypes: BeginningsReader {
   /// Nil only while it is at work.
   private var attribution: TypeAttribution?
   private let symbols: ProcessSymbols
+  private let key: KnownSymbols.Key
 
   /// Prepares for `process`; no file is opened before a name in it is asked for.
   init(_ process: LinuxProcess, mappings: [MemoryMapping], _ request: CaptureRequest) {
-    symbols = KnownSymbols.of(process, mappings: mappings, directory: request.debugDirectory)
+    key = KnownSymbols.Key(process, mappings: mappings, directory: request.debugDirectory)
+    symbols =
+      KnownSymbols.take(key)
+      ?? ProcessSymbols(
+        pid: process.pid, mappings: mappings, memoryID: process.memoryID,
+        directory: request.debugDirectory)
     attribution = TypeAttribution(
       TypeSources(
         binaries: symbols.binaries, memory: LiveMemoryReader(process), symbols: symbols,
@@ -37,7 +43,7 @@ final class ChunkTypes: BeginningsReader {
     self.attribution = consume attribution
   }
 
-  /// What was told, once every chunk was looked at.
+  /// What was told, once every chunk was looked at; to be called last.
   ///
   /// What only all chunks together show is noted in them.
   /// Buffers are given to their owners if the snapshot has the references for that.
@@ -48,43 +54,58 @@ final class ChunkTypes: BeginningsReader {
       attribution.findOwners(&snapshot.chunks, snapshot.references)
       snapshot.references = []
     }
-    return HeldTypes(
+    let held = HeldTypes(
       types: attribution.types, binaries: symbols.binaries, gaps: symbols.gaps)
+    KnownSymbols.put(back: symbols, key)
+    return held
   }
 }
 
 extension ProcessSymbols: SymbolLookup {}
 
-/// The symbols of the process that was looked at last: a watch asks for the same names again and again.
+/// The symbols of the process that was looked at last, while nobody looks: a watch asks for the same names
+/// again and again, which takes 65 ms of a processor each time for a program like node.
 private enum KnownSymbols {
-  /// Of what they are.
-  private struct Key: Equatable {
+  /// Whose they are.
+  struct Key: Equatable {
     var pid: Int32
     var memoryID: Int32
     var start: UInt64
     var directory: String?
     /// The mappings of files.
     var files: [MemoryMapping]
+
+    init(_ process: LinuxProcess, mappings: [MemoryMapping], directory: String?) {
+      pid = process.pid
+      memoryID = process.memoryID
+      start = process.startTime
+      self.directory = directory
+      files = mappings.filter { $0.inode != 0 }
+    }
   }
 
-  /// A process's symbols, which belong to one thread at a time, as captures come one after the other.
+  /// A process's symbols, which belong to one thread at a time.
+  ///
+  /// Unchecked, since who takes them out of here is the only one who has them until they are put back.
   private struct Known: @unchecked Sendable {
     var key: Key
     var symbols: ProcessSymbols
   }
 
-  private static let last = Mutex<Known?>(nil)
+  private static let known = Mutex<Known?>(nil)
 
-  static func of(
-    _ process: LinuxProcess, mappings: [MemoryMapping], directory: String?
-  ) -> ProcessSymbols {
-    let key = Key(
-      pid: process.pid, memoryID: process.memoryID, start: process.startTime,
-      directory: directory, files: mappings.filter { $0.inode != 0 })
-    if let known = last.withLock({ $0 }), known.key == key { return known.symbols }
-    let symbols = ProcessSymbols(
-      pid: process.pid, mappings: mappings, memoryID: process.memoryID, directory: directory)
-    last.withLock { $0 = Known(key: key, symbols: symbols) }
-    return symbols
+  /// Takes out the symbols of `key`, nil if they are not here.
+  static func take(_ key: Key) -> ProcessSymbols? {
+    let taken = known.withLock { known in
+      let taken = known
+      known = nil
+      return taken
+    }
+    return taken?.key == key ? taken?.symbols : nil
+  }
+
+  /// Puts back symbols that nobody uses any more.
+  static func put(back symbols: ProcessSymbols, _ key: Key) {
+    known.withLock { $0 = Known(key: key, symbols: symbols) }
   }
 }
