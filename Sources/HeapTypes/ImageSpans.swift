@@ -100,13 +100,18 @@ struct ImageSpans {
     while !fillPlaces(numbers, size: size) { size *= 2 }
   }
 
-  /// Puts the places into a table of `size` entries, and returns whether no two fell on the same.
+  /// Puts the places into a table of `size` entries, and returns false if two fell on the same
+  /// and a larger table can help.
   private mutating func fillPlaces(_ numbers: [UInt64], size: Int) -> Bool {
     places = Array(repeating: Place(number: .max, firstPage: 0), count: size)
     placeMask = UInt64(size - 1)
     for (index, number) in numbers.enumerated() {
       let entry = Int(Self.spread(number) & placeMask)
-      guard places[entry].number == .max else { return size >= 1 << 20 }
+      guard places[entry].number == .max else {
+        if size < 1 << 20 { return false }
+        // Only this place stays unknown.
+        continue
+      }
       places[entry] = Place(number: number, firstPage: index * Self.pagesPerPlace)
     }
     return true

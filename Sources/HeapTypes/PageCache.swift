@@ -94,6 +94,8 @@ struct PageCache {
 
   /// The block that holds `address` and where in it that is, nil if it cannot be read.
   private mutating func place(of address: UInt64, in spans: ImageSpans) -> (Int, Int)? {
+    // No address of a program's is that high, and keys have no room for it.
+    guard address >> 56 == 0 else { return nil }
     if lastKey != .max {
       let offset = address &- blocks[lastNumber].start
       if offset < UInt64(blocks[lastNumber].bytes.count),

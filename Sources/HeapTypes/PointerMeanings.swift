@@ -21,6 +21,10 @@ struct PointerMeanings {
   /// No more words than this are remembered, with those that mean nothing.
   private static let mostWords = 2_000_000
 
+  /// Names have at most so many bytes, and all together: a program can have many vtables with one long name.
+  private static let longestName = 16 << 10
+  private static let mostNameBytes = 32 << 20
+
   let sources: TypeSources
   let spans: ImageSpans
   var cache: PageCache
@@ -33,6 +37,7 @@ struct PointerMeanings {
   private var table = WordTable()
   private var meanings: [PointerMeaning] = [.nothing]
   private var names: [MeaningName?] = [nil]
+  private var nameBytes = 0
   /// For each meaning the numbers of the types that it makes at each place, 0 if not known yet.
   private var numbers = [UInt32](repeating: 0, count: PointerPlace.count)
 
@@ -88,6 +93,7 @@ struct PointerMeanings {
 
   private var hasRoom: Bool {
     meanings.count < Self.mostPointers && table.count < Self.mostWords
+      && nameBytes < Self.mostNameBytes
   }
 
   /// Finds out what `word` means.
@@ -108,9 +114,11 @@ struct PointerMeanings {
 
   /// The type of an error object of meaning `number` whose error has the type with metadata at `type`.
   mutating func errorType(_ number: Int, _ type: UInt64) -> HeldType? {
-    guard let name = names[number] else { return nil }
+    guard hasRoom, let name = names[number] else { return nil }
     var reader = SwiftTypeNames(sources.symbols)
     guard let error = reader.name(ofType: type, &cache, spans) else { return nil }
+    guard error.utf8.count <= Self.longestName else { return nil }
+    nameBytes += 2 * error.utf8.count
     var held = name.type(.swift, at: 0, in: sources.binaries)
     held.name = "Swift error \(error)"
     held.evidence.detail = "error object, metadata of the error names \(error)"
@@ -119,6 +127,12 @@ struct PointerMeanings {
 
   private mutating func remember(_ word: UInt64, _ found: (PointerMeaning, MeaningName?)) -> Int {
     guard found.1 != nil || found.0.kind != .nothing else {
+      table.set(word, to: 0)
+      return 0
+    }
+    let bytes = found.1.map { $0.name.utf8.count + $0.detail.utf8.count } ?? 0
+    nameBytes += bytes
+    guard bytes <= Self.longestName else {
       table.set(word, to: 0)
       return 0
     }

@@ -40,14 +40,22 @@ struct SoleReferences {
       if isStart, groups.link(source, to: target, at: offset) { continue }
       note(source, isStart ? offset : nil, leadsTo: target)
     }
-    for (index, first) in groups.members where index != first {
+    let members = groups.members
+    let firsts = Dictionary(uniqueKeysWithValues: members.map { ($0.index, $0.first) })
+    for (index, first) in members {
+      // A word elsewhere in a node leads to another of its group: no group owns itself.
+      if case .one(let chunk, _) = referrers[index], firsts[chunk] == first {
+        referrers[index] = .none
+      }
+    }
+    for (index, first) in members where index != first {
       switch referrers[index] {
       case .none: break
       case .one(let chunk, let offset): note(chunk, offset, leadsTo: first)
       case .others: referrers[first] = .others
       }
     }
-    for (index, first) in groups.members { referrers[index] = referrers[first] }
+    for (index, first) in members { referrers[index] = referrers[first] }
   }
 
   /// Notes that chunk `source` leads to `target`, to its beginning if there is an `offset`.
@@ -128,54 +136,32 @@ private struct NodeGroups {
 
 /// Finds chunks by addresses in them.
 private struct ChunkFinder {
-  /// Which addresses have an entry in the table: one for each 4 KiB.
-  private static let shift: UInt64 = 12
-  /// How far chunks may be from each other for the table to go on.
-  private static let longestGap: UInt64 = 1 << 30
-
-  /// A stretch of memory with chunks, and for each 4 KiB of it the first chunk that does not end before.
-  private struct Stretch {
-    var start: UInt64
-    var first: [UInt32]
-  }
+  private static let step = 64
 
   private let chunks: [Chunk]
-  private var stretches: [Stretch] = []
+  /// Where every 64th begins: few enough to stay in the processor's cache.
+  private let starts: [UInt64]
 
+  /// Takes `chunks`, which ascend by address.
   init(_ chunks: [Chunk]) {
     self.chunks = chunks
-    var index = 0
-    while index < chunks.count {
-      let start = chunks[index].userAddress.bits & ~((1 << Self.shift) - 1)
-      var stretch = Stretch(start: start, first: [])
-      var end = start
-      while index < chunks.count, chunks[index].userAddress.bits &- end <= Self.longestGap {
-        let chunkEnd = chunks[index].userAddress.bits &+ chunks[index].usableSize
-        let needed = Int(clamping: (chunkEnd &- start) >> Self.shift) + 1
-        // A chunk that states more than a TiB is not followed.
-        guard needed < 1 << 28 else { break }
-        while stretch.first.count < needed {
-          stretch.first.append(UInt32(truncatingIfNeeded: index))
-        }
-        end = max(end, chunkEnd)
-        index += 1
-      }
-      if stretch.first.isEmpty { index += 1 } else { stretches.append(stretch) }
-    }
+    starts = stride(from: 0, to: chunks.count, by: Self.step).map { chunks[$0].userAddress.bits }
   }
 
   /// The number of the chunk with `address` in what the program may use of it, nil if there is none.
   func chunk(holding address: UInt64) -> Int? {
-    for stretch in stretches {
-      let entry = Int(clamping: (address &- stretch.start) >> Self.shift)
-      guard address >= stretch.start, entry < stretch.first.count else { continue }
-      var index = Int(stretch.first[entry])
-      while index < chunks.count, chunks[index].userAddress.bits <= address {
-        if address < chunks[index].userAddress.bits &+ chunks[index].usableSize { return index }
-        index += 1
-      }
-      return nil
+    var (low, high) = (0, starts.count)
+    while low < high {
+      let middle = (low + high) / 2
+      if starts[middle] <= address { low = middle + 1 } else { high = middle }
     }
-    return nil
+    guard low > 0 else { return nil }
+    (low, high) = ((low - 1) * Self.step, min(low * Self.step, chunks.count))
+    while low < high {
+      let middle = (low + high) / 2
+      if chunks[middle].userAddress.bits <= address { low = middle + 1 } else { high = middle }
+    }
+    let chunk = chunks[low - 1]
+    return address &- chunk.userAddress.bits < chunk.usableSize ? low - 1 : nil
   }
 }

@@ -13,6 +13,9 @@ struct WordTable {
 
   private var entries: [Entry]
   private var mask: Int
+  private let factor = UInt64.random(in: 0 ... .max) | 1
+  /// 64 less the bits that a place has.
+  private var shift: UInt64 = 54
   private(set) var count = 0
 
   init() {
@@ -20,10 +23,10 @@ struct WordTable {
     mask = 1023
   }
 
-  /// Multiplying by 2^64 divided by the golden ratio spreads the words, as pointers have equal low bits.
+  /// Multiplying spreads the words into the highest bits; by what cannot be foreseen, as they are the target's.
   @inline(__always)
   private func start(_ word: UInt64) -> Int {
-    Int(truncatingIfNeeded: (word &* 0x9E37_79B9_7F4A_7C15) >> 32) & mask
+    Int(truncatingIfNeeded: (word &* factor) &>> shift)
   }
 
   /// The number of `word`, nil if it was never set.
@@ -95,6 +98,7 @@ struct WordTable {
     let old = entries
     entries = Array(repeating: Entry(word: 0, number: 0), count: old.count * 2)
     mask = entries.count - 1
+    shift -= 1
     count = 0
     for entry in old where entry.word != 0 { insert(entry) }
   }

@@ -35,7 +35,12 @@ extension String {
     let shown = printable
     guard shown.utf8.contains(where: { $0 == UInt8(ascii: ",") || $0 == UInt8(ascii: "\"") })
     else { return shown }
-    let doubled = shown.split(separator: "\"", omittingEmptySubsequences: false)
-    return "\"" + doubled.joined(separator: "\"\"") + "\""
+    // Scalar by scalar: a quote with a combining mark is another character than a quote.
+    var field = "\""
+    for scalar in shown.unicodeScalars {
+      if scalar == "\"" { field += "\"" }
+      field.unicodeScalars.append(scalar)
+    }
+    return field + "\""
   }
 }

@@ -116,8 +116,8 @@ package enum PrometheusReport {
     for row in table.rows {
       guard let type = row.type else { continue }
       // Names that differ only in what is cut out of them are one.
-      let name = type.name.shortened(to: nameLimit, beginning: 0.6)
-      let labels = [name, type.kind.rawValue, type.binary ?? ""]
+      let name = type.name.printable.shortened(to: nameLimit, beginning: 0.6)
+      let labels = [name, type.kind.rawValue, (type.binary ?? "").printable]
       let place = places[labels] ?? tallies.count
       places[labels] = place
       if place == tallies.count { tallies.append((labels, Tally())) }

@@ -157,8 +157,8 @@ extension Failure {
       case .notAnExpression(let text, let what, let character):
         "'\(text)' is no regular expression: \(what)"
           + (character.map { " (character \($0))" } ?? "")
-      case .tooLong(let characters): "the pattern has \(characters) characters"
-      case .tooManyBrackets(let count): "the pattern has \(count) brackets"
+      case .tooLong(let characters): "the pattern has \(characters) characters, more than 4096"
+      case .tooManyBrackets(let count): "the pattern has \(count) brackets, more than 64"
       case .sizeTooLarge(let text): "'\(text)' is more than 64 bits can hold"
       case .emptyRange(let text): "no size lies in '\(text)'"
       }

@@ -65,7 +65,9 @@ struct HistogramCommand: ParsableCommand {
       case (.json, _):
         try JSONReports.writeHistogram(report, types: types, tool: .malloscope, to: &output)
       case (.prometheus, _):
-        try PrometheusReport.write(report, pattern: types?.pattern, tool: .malloscope, to: &output)
+        try PrometheusReport.write(
+          report, typeLimit: show.limit ?? PrometheusReport.typeLimit, pattern: types?.pattern,
+          tool: .malloscope, to: &output)
       case (.csv, let types?): try CSVReports.writeTypes(report, types: types, to: &output)
       case (.csv, nil): try CSVReports.writeHistogram(report, options: options, to: &output)
       default: try TextHistogram.write(report, types: types, options: options, to: &output)

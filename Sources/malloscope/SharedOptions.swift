@@ -148,7 +148,8 @@ struct ShowOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Show at most this many rows (JSON is whole, but for chunks).", valueName: "n"))
+      "Show at most this many rows, by default 40 of types in text (of JSON only chunks and types).",
+      valueName: "n"))
   var limit: Int?
 
   @Flag(name: .customLong("bytes"), help: "Exact numbers of bytes instead of 1.2M.")

@@ -11,13 +11,14 @@ struct TypesCommand: ParsableCommand {
     abstract: "What the chunks in use hold: classes, structures, buffers, contents.",
     discussion: """
       Each chunk in use is told by the strongest evidence that its first 64 bytes give: a C++ vtable \
-      whose type information, or symbol, names the class; Swift metadata; pointers to functions or data \
-      that symbols name; the structure of a runtime library's own blocks; else what the bytes look like \
-      (kind content). Neither debug information nor symbols are needed for C++ and Swift. -v shows the \
+      whose type information, or symbol, names the class; Swift metadata; the structure of a runtime \
+      library's own blocks; pointers to functions or data that symbols name; else what the bytes look \
+      like (kind content). Neither debug information nor symbols are needed for C++ and Swift. -v shows the \
       evidence. Bytes are of whole chunks, with malloc's headers; average is bytes by count.
 
       What cannot be told: memory that was handed out and not written yet looks like what it held \
-      before. What begins like objects of a class of another size is shown as remains of it.
+      before. What begins like an object of a class but has another size "begins like" it; what is left of \
+      old objects is "remains of" it.
 
       Formats besides text, json and csv: pprof (profile.proto, gzip), collapsed (stacks for flame \
       graphs: file, type, sizes), prometheus.
@@ -88,7 +89,8 @@ struct TypesCommand: ParsableCommand {
           to: &output)
       case .prometheus:
         try PrometheusReport.write(
-          report, typeLimit: show.limit ?? 20, pattern: types.pattern, tool: .malloscope,
+          report, typeLimit: show.limit ?? PrometheusReport.typeLimit, pattern: types.pattern,
+          tool: .malloscope,
           to: &output)
       case .collapsed: try CollapsedStacks.write(report, pattern: types.pattern, to: &output)
       }

@@ -127,7 +127,7 @@ struct WatchCommand: ParsableCommand {
     }
     let process = try named.source(words.target).process()
     var request = try CaptureRequest(show, way)
-    request.tellsTypes = by == .type
+    request.tellsTypes = by == .type && show.usualFormat != .csv
     let plan = WatchPlan(
       watched: WatchedProcess(process: process, request: request),
       growth: growth, filterText: size ?? "", interval: words.interval, count: words.count,
