@@ -27,10 +27,11 @@ package enum Demangling {
     let name = unversioned(name)
     if name.hasPrefix("_Z") {
       // The first of Rust's encodings is C++'s, with a hash at the end.
+      guard isQuick(name) else { return nil }
       return unsafe run(name, cdm_rust) ?? run(name, cdm_cxx)
     }
     if name.hasPrefix("_R") { return unsafe run(name, cdm_rust) }
-    if name.hasPrefix("_GLOBAL_") { return unsafe run(name, cdm_cxx) }
+    if name.hasPrefix("_GLOBAL_") { return isQuick(name) ? unsafe run(name, cdm_cxx) : nil }
     return swift(name)
   }
 
@@ -38,8 +39,25 @@ package enum Demangling {
   /// information of one file alone has it, is no part of it.
   package static func type(_ encoding: String) -> String? {
     let encoding = encoding.hasPrefix("*") ? String(encoding.dropFirst()) : encoding
-    guard encoding.utf8.count <= nameLimit, !encoding.hasPrefix("_") else { return nil }
+    guard encoding.utf8.count <= nameLimit, !encoding.hasPrefix("_"), isQuick(encoding)
+    else { return nil }
     return unsafe run(encoding, cdm_cxx)
+  }
+
+  /// Whether the C++ demangler comes to an end soon.
+  ///
+  /// It looks for what an expansion of a pack expands along every way to it, and each reference to an earlier
+  /// part can double the ways: a name of 217 bytes took hours. Real names expand a parameter itself.
+  private static func isQuick(_ name: String) -> Bool {
+    let bytes = Array(name.utf8)
+    let expansions = ["Dp", "sp", "sZ", "sP"].map { Array($0.utf8) }
+    for start in bytes.indices.dropLast() where expansions.contains(Array(bytes[start...start + 1]))
+    {
+      let rest = bytes[(start + 2)...].drop { "ORKPV".utf8.contains($0) }
+      if rest.first == UInt8(ascii: "T") { continue }
+      if rest.count(where: { $0 == UInt8(ascii: "S") }) > 18 { return false }
+    }
+    return true
   }
 
   /// The name without the version that the linker puts behind it (`malloc@@GLIBC_2.2.5`).
