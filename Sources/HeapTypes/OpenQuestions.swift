@@ -14,18 +14,28 @@ struct OpenQuestions {
 
   /// A chunk with its first words.
   struct Question {
-    var kind: Kind
-    var address: UInt64
+    /// The chunk's address, which is a multiple of 16, and the kind in its low bits.
+    private var bits: UInt64
     /// For a list the next node; for a link what it means; for a tree the parent.
     var first: UInt64
     /// The node before, or the left child.
-    var second: UInt64 = 0
+    var second: UInt64
     /// The right child.
-    var third: UInt64 = 0
+    var third: UInt64
+
+    init(
+      _ kind: Kind, _ address: UInt64, first: UInt64, second: UInt64 = 0, third: UInt64 = 0
+    ) {
+      bits = address & ~15 | UInt64(kind.rawValue)
+      (self.first, self.second, self.third) = (first, second, third)
+    }
+
+    var address: UInt64 { bits & ~15 }
+    var kind: Kind { Kind(rawValue: UInt8(bits & 15)) ?? .link }
   }
 
-  /// As many chunks are kept at most, 10 MiB; what comes later keeps the type that its content makes.
-  static let most = 262_144
+  /// As many chunks are kept at most, 128 MiB; what comes later keeps the type that its content makes.
+  static let most = 1 << 22
 
   /// The questions.
   private(set) var all: [Question] = []
@@ -34,15 +44,11 @@ struct OpenQuestions {
 
   /// Keeps a chunk that begins with a link to `link`.
   mutating func add(_ kind: Kind, _ beginning: Beginning, _ link: UInt64) {
-    add(Question(kind: kind, address: beginning.address, first: link))
+    add(Question(kind, beginning.address, first: link))
   }
 
   private mutating func add(_ question: Question) {
-    guard all.count < Self.most else {
-      passedOver += 1
-      return
-    }
-    all.append(question)
+    if all.count < Self.most { all.append(question) } else { passedOver += 1 }
   }
 
   /// Keeps a chunk whose first words could be those of a node.
@@ -57,16 +63,14 @@ struct OpenQuestions {
     let second = beginning[1]
     guard second & 7 == 0, beginning.isPointer(second) else { return }
     if first & 7 == 0, beginning.isPointer(first) {
-      add(Question(kind: .list, address: beginning.address, first: first, second: second))
+      add(Question(.list, beginning.address, first: first, second: second))
     } else if UInt32(truncatingIfNeeded: first) <= 1, beginning.byteCount >= 40 {
       let left = beginning[2]
       let right = beginning[3]
       guard left == 0 || left & 15 == 0 && beginning.isPointer(left),
         right == 0 || right & 15 == 0 && beginning.isPointer(right)
       else { return }
-      add(
-        Question(
-          kind: .tree, address: beginning.address, first: second, second: left, third: right))
+      add(Question(.tree, beginning.address, first: second, second: left, third: right))
     }
   }
 

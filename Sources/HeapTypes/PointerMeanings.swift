@@ -38,6 +38,8 @@ struct PointerMeanings {
   private var meanings: [PointerMeaning] = [.nothing]
   private var names: [MeaningName?] = [nil]
   private var nameBytes = 0
+  /// How many pointers were not looked at since there is no room for more.
+  private(set) var passedOver = 0
   /// For each meaning the numbers of the types that it makes at each place, 0 if not known yet.
   private var numbers = [UInt32](repeating: 0, count: PointerPlace.count)
 
@@ -54,9 +56,9 @@ struct PointerMeanings {
     return find(word)
   }
 
-  /// The type of a chunk that begins with `word`, if that was noted; else 0.
+  /// The number of the meaning of `word` and the type of a chunk that begins with it, each 0 if not known yet.
   @inline(__always)
-  func objectType(_ word: UInt64) -> UInt32 { table.type(word) }
+  func known(_ word: UInt64) -> (number: UInt32, type: UInt32) { table.look(word) }
 
   /// Notes the type of chunks that begin with `word`.
   mutating func noteObjectType(_ word: UInt64, _ type: UInt32) { table.setType(word, to: type) }
@@ -98,8 +100,12 @@ struct PointerMeanings {
 
   /// Finds out what `word` means.
   private mutating func find(_ word: UInt64) -> Int {
-    guard hasRoom, let part = spans.part(at: word) else { return 0 }
-    let found = spans.parts[part].isExecutable ? code(word, part) : data(word, part)
+    guard let part = spans.part(at: word) else { return 0 }
+    guard hasRoom else {
+      passedOver += 1
+      return 0
+    }
+    let found = spans.parts[part].isExecutable ? other(word, part) : data(word, part)
     return remember(word, found)
   }
 
@@ -156,10 +162,6 @@ struct PointerMeanings {
     }
     if spans.parts[part].isWritable, isBin(word) { return (PointerMeaning(kind: .bin), nil) }
     return other(word, part)
-  }
-
-  private mutating func code(_ word: UInt64, _ part: Int) -> (PointerMeaning, MeaningName?) {
-    other(word, part)
   }
 
   private mutating func object(

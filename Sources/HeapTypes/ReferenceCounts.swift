@@ -15,7 +15,12 @@ struct SoleReferences {
     case others
   }
 
-  private(set) var referrers: [Referrer]
+  // For each chunk, in 12 bytes.
+  private static let none = UInt32.max
+  private static let several = UInt32.max - 1
+  private static let middle = UInt64.max
+  private var sources: [UInt32]
+  private var offsets: [UInt64]
 
   /// Looks at `references`, which ascend by place, between `chunks`, which ascend by address.
   ///
@@ -23,50 +28,70 @@ struct SoleReferences {
   /// tells by their types, and that are linked with each other, count as one: to each leads what leads to any
   /// of them from elsewhere.
   init(_ references: [HeapReference], between chunks: [Chunk], nodes: NodeTypes) {
-    var groups = NodeGroups(chunks, nodes)
-    referrers = [Referrer](repeating: .none, count: chunks.count)
+    sources = Array(repeating: Self.none, count: chunks.count)
+    offsets = Array(repeating: Self.middle, count: chunks.count)
     let finder = ChunkFinder(chunks)
+    var groups = NodeGroups(chunks, nodes)
+    if groups.hasNodes {
+      Self.forEach(of: references, in: chunks) { source, offset, address in
+        guard groups.isLink(source, at: offset), let target = finder.chunk(holding: address),
+          chunks[target].userAddress.bits == address
+        else { return }
+        groups.link(source, to: target)
+      }
+    }
+    Self.forEach(of: references, in: chunks) { source, offset, address in
+      guard let target = finder.chunk(holding: address), target != source,
+        chunks[target].state == .inUse, !groups.areTogether(source, target)
+      else { return }
+      let isStart = chunks[target].userAddress.bits == address
+      note(UInt32(source), isStart ? offset : Self.middle, leadsTo: target)
+    }
+    groups.forEach { index, first in
+      guard index != first, sources[index] != Self.none else { return }
+      note(sources[index], offsets[index], leadsTo: first)
+    }
+    groups.forEach { index, first in
+      sources[index] = sources[first]
+      offsets[index] = offsets[first]
+    }
+  }
+
+  /// What leads to the chunk with number `index`.
+  subscript(index: Int) -> Referrer {
+    switch sources[index] {
+    case Self.none: return .none
+    case Self.several: return .others
+    case let source:
+      let offset = offsets[index]
+      return .one(chunk: Int(source), offset: offset == Self.middle ? nil : offset)
+    }
+  }
+
+  /// Calls `body` for each reference that stands in a chunk in use, with the chunk's number, the distance from
+  /// its user address and where it leads.
+  private static func forEach(
+    of references: [HeapReference], in chunks: [Chunk], _ body: (Int, UInt64, UInt64) -> Void
+  ) {
     var source = 0
     for reference in references {
       let place = reference.place.bits
-      while source < chunks.count, Self.end(of: chunks[source]) <= place { source += 1 }
-      guard source < chunks.count else { break }
-      guard chunks[source].state == .inUse, chunks[source].userAddress.bits <= place,
-        let target = finder.chunk(holding: reference.target.bits), target != source,
-        chunks[target].state == .inUse
-      else { continue }
-      let isStart = chunks[target].userAddress == reference.target
-      let offset = place &- chunks[source].userAddress.bits
-      if isStart, groups.link(source, to: target, at: offset) { continue }
-      note(source, isStart ? offset : nil, leadsTo: target)
+      while source < chunks.count, end(of: chunks[source]) <= place { source += 1 }
+      guard source < chunks.count else { return }
+      let start = chunks[source].userAddress.bits
+      guard chunks[source].state == .inUse, start <= place else { continue }
+      body(source, place &- start, reference.target.bits)
     }
-    let members = groups.members
-    let firsts = Dictionary(uniqueKeysWithValues: members.map { ($0.index, $0.first) })
-    for (index, first) in members {
-      // A word elsewhere in a node leads to another of its group: no group owns itself.
-      if case .one(let chunk, _) = referrers[index], firsts[chunk] == first {
-        referrers[index] = .none
-      }
-    }
-    for (index, first) in members where index != first {
-      switch referrers[index] {
-      case .none: break
-      case .one(let chunk, let offset): note(chunk, offset, leadsTo: first)
-      case .others: referrers[first] = .others
-      }
-    }
-    for (index, first) in members { referrers[index] = referrers[first] }
   }
 
-  /// Notes that chunk `source` leads to `target`, to its beginning if there is an `offset`.
-  private mutating func note(_ source: Int, _ offset: UInt64?, leadsTo target: Int) {
-    switch referrers[target] {
-    case .none: referrers[target] = .one(chunk: source, offset: offset)
-    case .one(source, let first):
-      let both = [first, offset].compactMap { $0 }
-      referrers[target] = .one(chunk: source, offset: both.min())
-    case .one: referrers[target] = .others
-    case .others: break
+  /// Notes that chunk `source`, or several, lead to `target`: to its beginning if `offset` is not `middle`.
+  private mutating func note(_ source: UInt32, _ offset: UInt64, leadsTo target: Int) {
+    switch sources[target] {
+    case Self.none:
+      sources[target] = source
+      offsets[target] = offset
+    case source: offsets[target] = min(offsets[target], offset)
+    default: sources[target] = Self.several
     }
   }
 
@@ -91,77 +116,55 @@ struct NodeTypes {
 
 /// Nodes that are linked with each other.
 private struct NodeGroups {
+  private static let none = UInt32.max
+
   private let chunks: [Chunk]
   private let nodes: NodeTypes
-  /// For each node the number of another of its group, or its own.
-  private var parents: [Int: Int] = [:]
+  /// For each chunk that is a node the number of another of its group, or its own; empty if there are none.
+  private var parents: [UInt32] = []
 
   init(_ chunks: [Chunk], _ nodes: NodeTypes) {
     self.chunks = chunks
     self.nodes = nodes
     guard nodes.list != nil || nodes.tree != nil else { return }
-    for index in chunks.indices where nodes.links(of: chunks[index].held) != nil {
-      parents[index] = index
+    parents = chunks.indices.map { index in
+      nodes.links(of: chunks[index].held) == nil ? Self.none : UInt32(truncatingIfNeeded: index)
     }
   }
 
-  /// Notes a link and returns true if both chunks are nodes of the same sort, and the word at `offset` of the
-  /// first is where nodes have their links.
-  mutating func link(_ source: Int, to target: Int, at offset: UInt64) -> Bool {
-    guard !parents.isEmpty, chunks[source].held == chunks[target].held,
-      let links = nodes.links(of: chunks[source].held), links.contains(offset)
-    else { return false }
+  var hasNodes: Bool { !parents.isEmpty }
+
+  /// Whether the word at `offset` of chunk `source` is where a node has its links.
+  func isLink(_ source: Int, at offset: UInt64) -> Bool {
+    nodes.links(of: chunks[source].held)?.contains(offset) ?? false
+  }
+
+  /// Notes a link, if both chunks are nodes of the same sort.
+  mutating func link(_ source: Int, to target: Int) {
+    guard chunks[source].held == chunks[target].held else { return }
     let (first, second) = (root(source), root(target))
-    if first != second { parents[max(first, second)] = min(first, second) }
-    return true
+    if first != second { parents[max(first, second)] = UInt32(min(first, second)) }
+  }
+
+  /// Whether both chunks are nodes that are linked with each other.
+  mutating func areTogether(_ one: Int, _ other: Int) -> Bool {
+    guard hasNodes, parents[one] != Self.none, parents[other] != Self.none else { return false }
+    return root(one) == root(other)
   }
 
   private mutating func root(_ index: Int) -> Int {
     var index = index
-    while let parent = parents[index], parent != index {
+    while true {
+      let parent = Int(parents[index])
+      if parent == index { return index }
       // Halving the way: the next question is quicker.
-      if let next = parents[parent] { parents[index] = next }
+      parents[index] = parents[parent]
       index = parent
     }
-    return index
   }
 
-  /// Every node, ascending, with the first one of its group.
-  var members: [(index: Int, first: Int)] {
-    mutating get {
-      parents.keys.sorted().map { ($0, root($0)) }
-    }
-  }
-}
-
-/// Finds chunks by addresses in them.
-private struct ChunkFinder {
-  private static let step = 64
-
-  private let chunks: [Chunk]
-  /// Where every 64th begins: few enough to stay in the processor's cache.
-  private let starts: [UInt64]
-
-  /// Takes `chunks`, which ascend by address.
-  init(_ chunks: [Chunk]) {
-    self.chunks = chunks
-    starts = stride(from: 0, to: chunks.count, by: Self.step).map { chunks[$0].userAddress.bits }
-  }
-
-  /// The number of the chunk with `address` in what the program may use of it, nil if there is none.
-  func chunk(holding address: UInt64) -> Int? {
-    var (low, high) = (0, starts.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if starts[middle] <= address { low = middle + 1 } else { high = middle }
-    }
-    guard low > 0 else { return nil }
-    (low, high) = ((low - 1) * Self.step, min(low * Self.step, chunks.count))
-    while low < high {
-      let middle = (low + high) / 2
-      if chunks[middle].userAddress.bits <= address { low = middle + 1 } else { high = middle }
-    }
-    let chunk = chunks[low - 1]
-    return address &- chunk.userAddress.bits < chunk.usableSize ? low - 1 : nil
+  /// Calls `body` for every node, ascending, with the first one of its group.
+  mutating func forEach(_ body: (_ index: Int, _ first: Int) -> Void) {
+    for index in parents.indices where parents[index] != Self.none { body(index, root(index)) }
   }
 }

@@ -6,6 +6,8 @@ import HeapModel
 struct SwiftContexts {
   private static let deepest = 12
   private static let longestName = 1024
+  /// A name with all its scopes and arguments has at most so many bytes.
+  private static let longestText = 4096
 
   /// One level of a name.
   private struct Level {
@@ -29,6 +31,7 @@ struct SwiftContexts {
         text += "<" + arguments[used..<end].joined(separator: ", ") + ">"
         used = end
       }
+      if text.utf8.count > Self.longestText { return "..." }
     }
     return text
   }

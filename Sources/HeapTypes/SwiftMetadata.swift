@@ -58,7 +58,6 @@ struct SwiftMetadataReader {
   static let deepest = 6
   /// How many arguments, elements or parameters are named.
   static let mostArguments = 16
-  private static let longestName = 1024
 
   /// Reads what `address`, the first word of a chunk, could point to; nil if it is no metadata of objects.
   func read(

@@ -26,10 +26,8 @@ extension TypeAttribution {
     let ascend = all.indices.dropFirst().allSatisfy { all[$0 - 1].address <= all[$0].address }
     if !ascend { all.sort { $0.address < $1.address } }
     guard !all.isEmpty else { return }
-    var places = WordTable()
-    for (index, question) in all.enumerated() where question.kind != .link {
-      places.set(question.address, to: UInt32(index))
-    }
+    let finder = ChunkFinder(chunks)
+    let others = Questions(all)
     var next = 0
     for question in all {
       while next < chunks.count, chunks[next].userAddress.bits < question.address { next += 1 }
@@ -38,14 +36,14 @@ extension TypeAttribution {
       else { continue }
       switch question.kind {
       case .link:
-        if let index = Self.index(of: question.first, in: chunks),
-          chunks[index].size == chunks[next].size
+        if let index = finder.chunk(holding: question.first),
+          chunks[index].userAddress.bits == question.first, chunks[index].size == chunks[next].size
         {
           chunks[next].held = unwritten
         }
-      case .list where isListNode(question, all, places):
+      case .list where others.isListNode(question):
         chunks[next].held = table.number(of: Self.listNode)
-      case .tree where isTreeNode(question, all, places):
+      case .tree where others.isTreeNode(question):
         chunks[next].held = table.number(of: Self.treeNode)
       case .list, .tree: break
       }
@@ -59,50 +57,41 @@ extension TypeAttribution {
   private static func node(_ name: String, _ detail: String) -> HeldType {
     HeldType(name: name, kind: .runtime, binary: nil, evidence: TypeEvidence(.structure, detail))
   }
+}
 
-  private typealias Question = OpenQuestions.Question
+/// Questions about chunks that may be nodes, which answer each other.
+private struct Questions {
+  private let all: [OpenQuestions.Question]
+  private let index: AddressIndex
 
-  private func isListNode(
-    _ question: Question, _ all: [Question], _ places: WordTable
-  ) -> Bool {
+  /// Takes `all`, which ascend by address.
+  init(_ all: [OpenQuestions.Question]) {
+    self.all = all
+    index = AddressIndex(count: all.count) { all[$0].address }
+  }
+
+  func isListNode(_ question: OpenQuestions.Question) -> Bool {
     guard question.first != question.address else { return false }
-    if let next = node(question.first, .list, all, places), next.second == question.address {
-      return true
-    }
-    guard let previous = node(question.second, .list, all, places) else { return false }
+    if let next = node(question.first, .list), next.second == question.address { return true }
+    guard let previous = node(question.second, .list) else { return false }
     return previous.first == question.address
   }
 
-  private func isTreeNode(
-    _ question: Question, _ all: [Question], _ places: WordTable
-  ) -> Bool {
+  func isTreeNode(_ question: OpenQuestions.Question) -> Bool {
     for child in [question.second, question.third] where child != 0 {
-      guard let node = node(child, .tree, all, places), node.first == question.address else {
-        return false
-      }
+      guard let node = node(child, .tree), node.first == question.address else { return false }
     }
     if question.second != 0 || question.third != 0 { return true }
-    guard let parent = node(question.first, .tree, all, places) else { return false }
+    guard let parent = node(question.first, .tree) else { return false }
     return parent.second == question.address || parent.third == question.address
   }
 
   private func node(
-    _ address: UInt64, _ kind: OpenQuestions.Kind, _ all: [Question], _ places: WordTable
-  ) -> Question? {
-    guard address != 0, let index = places[address], Int(index) < all.count,
-      all[Int(index)].kind == kind
+    _ address: UInt64, _ kind: OpenQuestions.Kind
+  ) -> OpenQuestions.Question? {
+    guard let number = index.last(notAfter: address, { all[$0].address }),
+      all[number].address == address, all[number].kind == kind
     else { return nil }
-    return all[Int(index)]
-  }
-
-  /// The number of the chunk whose memory begins at `address`.
-  private static func index(of address: UInt64, in chunks: [Chunk]) -> Int? {
-    var low = 0
-    var high = chunks.count
-    while low < high {
-      let middle = (low + high) / 2
-      if chunks[middle].userAddress.bits < address { low = middle + 1 } else { high = middle }
-    }
-    return low < chunks.count && chunks[low].userAddress.bits == address ? low : nil
+    return all[number]
   }
 }

@@ -23,27 +23,28 @@ extension TypeAttribution {
     let nodes = NodeTypes(
       list: table.known(Self.listNode), tree: table.known(Self.treeNode))
     let sole = SoleReferences(references, between: chunks, nodes: nodes)
-    var names = OwnedNames()
+    let ownable = types.indices.map { isOwnable(UInt32($0), nodes) }
     var waiting = chunks.indices.filter { index in
-      guard case .one(_, .some) = sole.referrers[index] else { return false }
-      return chunks[index].held != 0 && isOwnable(chunks[index].held, nodes)
+      guard case .one(_, .some) = sole[index] else { return false }
+      return ownable[Int(chunks[index].held)]
     }
     // A node whose container's owner is known is a part of that; only what is left then belongs to nodes.
     for nodesOwn in [false, true] {
       for _ in 0..<Self.depth where !waiting.isEmpty {
-        var owned: [(index: Int, type: UInt32)] = []
+        owned.passedOver = 0
+        var found: [(index: Int, type: UInt32)] = []
         waiting.removeAll { index in
-          guard case .one(let source, let offset?) = sole.referrers[index],
+          guard case .one(let source, let offset?) = sole[index],
             nodesOwn || nodes.links(of: chunks[source].held) == nil,
-            let type = names.type(
+            let type = owned.type(
               of: offset, in: chunks[source].held, &table, meanings.sources.symbols)
           else { return false }
-          owned.append((index, type))
+          found.append((index, type))
           return true
         }
         // Only now, so that what one round has given away owns something in the next.
-        for (index, type) in owned { chunks[index].held = type }
-        if owned.isEmpty { break }
+        for (index, type) in found { chunks[index].held = type }
+        if found.isEmpty { break }
       }
     }
   }
@@ -51,40 +52,63 @@ extension TypeAttribution {
 
 extension TypeAttribution {
   private func isOwnable(_ held: UInt32, _ nodes: NodeTypes) -> Bool {
-    types[Int(held)].kind == .content || nodes.links(of: held) != nil
+    held != 0 && types[Int(held)].kind == .content || nodes.links(of: held) != nil
   }
 }
 
 /// What owned buffers are called, each field once.
-private struct OwnedNames {
+struct OwnedNames {
   private struct Field: Hashable {
     var type: UInt32
     var offset: UInt64
   }
 
+  /// What owns, as far as it matters for names.
+  private enum Owner {
+    /// Nothing that could own.
+    case none
+    /// An object, whose fields have names of their own.
+    case object
+    /// A buffer or an array, of which all fields have one name.
+    case buffer
+  }
+
   /// How many fields have names of their own; a hash table of pointers has as many as it has places.
-  private static let most = 20_000
+  static let most = 20_000
 
   private var known: [Field: UInt32] = [:]
+  /// By the number of the type.
+  private var owners: [Owner] = []
+  /// How many buffers the present round has left without a name for their field.
+  var passedOver = 0
 
   /// The number of the type of what the word at `offset` of an object of `owner` leads to; nil if that is no
   /// owner.
   mutating func type(
     of offset: UInt64, in owner: UInt32, _ table: inout TypeTable, _ symbols: any SymbolLookup
   ) -> UInt32? {
-    let type = table.types[Int(owner)]
-    let isBuffer = type.kind == .owned || type.name.hasSuffix("[]")
-    switch type.kind {
-    case .content: return nil
-    case .cxx, .swift, .structure, .runtime, .owned: break
-    }
-    let field = Field(type: owner, offset: isBuffer ? 0 : offset)
+    while owners.count <= Int(owner) { owners.append(Self.owner(table.types[owners.count])) }
+    let sort = owners[Int(owner)]
+    if sort == .none { return nil }
+    let field = Field(type: owner, offset: sort == .buffer ? 0 : offset)
     if let known = known[field] { return known }
-    guard known.count < Self.most else { return nil }
-    let held = isBuffer ? Self.inBuffer(type) : Self.inObject(type, offset, symbols)
+    guard known.count < Self.most else {
+      passedOver += 1
+      return nil
+    }
+    let type = table.types[Int(owner)]
+    let held = sort == .buffer ? Self.inBuffer(type) : Self.inObject(type, offset, symbols)
     let number = table.number(of: held)
     known[field] = number
     return number
+  }
+
+  private static func owner(_ type: HeldType) -> Owner {
+    switch type.kind {
+    case .content: .none
+    case .owned: .buffer
+    case .cxx, .swift, .structure, .runtime: type.name.hasSuffix("[]") ? .buffer : .object
+    }
   }
 
   /// What a buffer, or an array of objects, owns.

@@ -16,7 +16,8 @@ extension TypeAttribution {
   ///   with its pointer; of at most 3 chunks the most frequent, and of equally many the smallest. With
   ///   `TypeSources.asksLayouts` it is what debug information says.
   /// - A chunk of another size is an array if the class's pointer stands in it again where the next object
-  ///   of that size would begin (without a chunk's header between); else it only begins like the class.
+  ///   of that size would begin (without a chunk's header between); else it only begins like the class. So do
+  ///   all further ones once `mostLooks` chunks were looked at.
   /// - If in one of two chunks of a class a whole old object follows, with the header of its chunk before it,
   ///   each chunk of the class is looked at, and those where this is so only begin like the class.
   /// - If no size has more than half, no chunk is said to be an object, but for what are arrays by

@@ -14,6 +14,7 @@ package struct TypeAttribution: ~Copyable {
   var table = TypeTable()
   var blocks: RuntimeBlocks
   var questions = OpenQuestions()
+  var owned = OwnedNames()
   private var swiftErrors = WordTable()
   /// How many more words that point into no binary are followed to see whether they point to metadata.
   private var metadataBudget: Int
@@ -22,6 +23,28 @@ package struct TypeAttribution: ~Copyable {
 
   /// The types that were told up to now.
   package var types: [HeldType] { table.types }
+
+  /// What was not looked at for the sake of limits on the work, one sentence each without full stop; complete
+  /// once nothing more is asked for.
+  package var limits: [String] {
+    var limits: [String] = []
+    if questions.passedOver > 0 {
+      limits.append(
+        "\(questions.passedOver) chunks that may be nodes of lists or trees are shown by their contents alone, "
+          + "since \(OpenQuestions.most) others were compared with their neighbours")
+    }
+    if meanings.passedOver > 0 {
+      limits.append(
+        "\(meanings.passedOver) pointers to binaries were not looked up, since too many different ones were; "
+          + "the chunks that hold them are shown by what else they hold")
+    }
+    if owned.passedOver > 0 {
+      limits.append(
+        "\(owned.passedOver) buffers have an owner that is not shown, since \(OwnedNames.most) fields have names"
+      )
+    }
+    return limits
+  }
 
   /// Begins with no types.
   package init(_ sources: TypeSources) {
@@ -49,9 +72,9 @@ package struct TypeAttribution: ~Copyable {
     guard beginning.wordCount > 0 else { return contentNumber(beginning) }
     let first = beginning[0]
     if meanings.spans.part(at: first) != nil {
-      let known = meanings.objectType(first)
-      if known != 0, !beginning.repeatsFirst { return known }
-      let number = meanings.meaning(of: first)
+      let known = meanings.known(first)
+      if known.type != 0, !beginning.repeatsFirst { return known.type }
+      let number = known.number != 0 ? Int(known.number) : meanings.meaning(of: first)
       switch meanings[number].kind {
       case .vtable, .unnamedVtable, .constructionVtable: return object(number, beginning)
       case .swift: return swiftObject(number, beginning)

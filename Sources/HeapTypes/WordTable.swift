@@ -29,36 +29,32 @@ struct WordTable {
     Int(truncatingIfNeeded: (word &* factor) &>> shift)
   }
 
+  /// Where `word` stands, or where it would be put.
+  @inline(__always)
+  private func place(of word: UInt64) -> Int {
+    var index = start(word)
+    while entries[index].word != word, entries[index].word != 0 { index = (index + 1) & mask }
+    return index
+  }
+
   /// The number of `word`, nil if it was never set.
   @inline(__always)
   subscript(word: UInt64) -> UInt32? {
-    var index = start(word)
-    while entries[index].word != word {
-      if entries[index].word == 0 { return nil }
-      index = (index + 1) & mask
-    }
-    return entries[index].number
+    let entry = entries[place(of: word)]
+    return entry.word == 0 ? nil : entry.number
   }
 
-  /// The type of chunks that begin with `word`, 0 if none was set.
+  /// The number of `word`, 0 if it was never set, and the type of chunks that begin with it, 0 if none was set.
   @inline(__always)
-  func type(_ word: UInt64) -> UInt32 {
-    var index = start(word)
-    while entries[index].word != word {
-      if entries[index].word == 0 { return 0 }
-      index = (index + 1) & mask
-    }
-    return entries[index].type
+  func look(_ word: UInt64) -> (number: UInt32, type: UInt32) {
+    let entry = entries[place(of: word)]
+    return (entry.number, entry.type)
   }
 
   /// Sets the type of chunks that begin with `word`, which has a number.
   mutating func setType(_ word: UInt64, to type: UInt32) {
-    var index = start(word)
-    while entries[index].word != word {
-      if entries[index].word == 0 { return }
-      index = (index + 1) & mask
-    }
-    entries[index].type = type
+    let index = place(of: word)
+    if entries[index].word != 0 { entries[index].type = type }
   }
 
   /// Sets the number of `word`, which is not 0.
@@ -71,15 +67,8 @@ struct WordTable {
   /// Adds 1 to the number of `word`, which is not 0, and begins with 1.
   @inline(__always)
   mutating func increment(_ word: UInt64) {
-    var index = start(word)
-    while entries[index].word != word {
-      if entries[index].word == 0 {
-        set(word, to: 1)
-        return
-      }
-      index = (index + 1) & mask
-    }
-    entries[index].number &+= 1
+    let index = place(of: word)
+    if entries[index].word == 0 { set(word, to: 1) } else { entries[index].number &+= 1 }
   }
 
   /// Calls `body` with all words and their numbers.
@@ -88,8 +77,7 @@ struct WordTable {
   }
 
   private mutating func insert(_ entry: Entry) {
-    var index = start(entry.word)
-    while entries[index].word != 0, entries[index].word != entry.word { index = (index + 1) & mask }
+    let index = place(of: entry.word)
     if entries[index].word == 0 { count += 1 }
     entries[index] = entry
   }

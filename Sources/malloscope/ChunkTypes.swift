@@ -54,6 +54,7 @@ final class ChunkTypes: BeginningsReader {
       attribution.findOwners(&snapshot.chunks, snapshot.references)
       snapshot.references = []
     }
+    snapshot.findings += attribution.limits.map { Finding(.limitReached, at: nil, $0) }
     let held = HeldTypes(
       types: attribution.types, binaries: symbols.binaries, gaps: symbols.gaps)
     KnownSymbols.put(back: symbols, key)
