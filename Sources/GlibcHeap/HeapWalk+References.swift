@@ -8,6 +8,8 @@ extension HeapWalk {
   private static var referenceLimit: Int { 1 << 26 }
   /// Memory that is as near to each other counts as one piece when a word is compared with the heap's bounds.
   private static var pieceGap: UInt64 { 256 << 20 }
+  /// So many references at most are in what is read at once.
+  private static var largestRoom: Int { 2 * WalkBuffers.largestRead / 8 }
   /// How many pieces a word is compared with at most.
   private static var pieceLimit: Int { 8 }
 
@@ -27,7 +29,9 @@ extension HeapWalk {
       var address = range.lowerBound.bits
       let limit = range.upperBound.bits
       while limit &- address >= 8, address < limit {
-        if let pacing, pacing.isDue { try nextMoment(ofArena: false) }
+        if let pacing, pacing.isDue || references.room < Self.largestRoom {
+          try pause(pacing) { references.makeRoom(Self.largestRoom) }
+        }
         guard try window.move(to: address, holding: 8, limit: limit, reader: reader) else {
           address = window.nextResidentPage(after: address, limit: limit, reader: reader)
           continue
@@ -46,6 +50,21 @@ extension HeapWalk {
       }
     }
     collected.references = references
+  }
+
+  /// Lets the target run, does `work` meanwhile, and stops it again where nothing of the stops before matters any
+  /// more.
+  private mutating func pause(
+    _ pacing: any WalkPacing, _ work: () -> Void
+  ) throws(ReadFault) {
+    pacing.letRun()
+    work()
+    if !pacing.hasStragglers { scan.chunks.lookAtBeginnings(pause: pacing.attend) }
+    window.forget()
+    setThreads(try pacing.proceed())
+    progress.moment += 1
+    pacing.beginWork()
+    window.expectMore()
   }
 
   /// Where chunks are, in few pieces that may have gaps.
@@ -99,19 +118,28 @@ struct ReferenceBlocks: Sendable {
   }
 
   private mutating func add(_ reference: HeapReference) {
-    if count & (Self.blockCount - 1) == 0 {
-      var block: [HeapReference] = []
-      block.reserveCapacity(Self.blockCount)
-      blocks.append(block)
-    }
+    if room == 0 { blocks.append([HeapReference](hugeCapacity: Self.blockCount)) }
     blocks[blocks.count - 1].append(reference)
     count &+= 1
   }
 
+  /// How many more the present block takes.
+  var room: Int { blocks.last.map { $0.capacity - $0.count } ?? 0 }
+
+  /// Makes a new block if the present one takes less than `least` more; its memory is touched, which would take
+  /// too long in a stop of the target.
+  mutating func makeRoom(_ least: Int) {
+    guard room < least else { return }
+    var block = [HeapReference](hugeCapacity: Self.blockCount)
+    let none = HeapReference(place: RemoteAddress(0), target: RemoteAddress(0))
+    block.append(contentsOf: repeatElement(none, count: Self.blockCount))
+    block.removeAll(keepingCapacity: true)
+    blocks.append(block)
+  }
+
   /// All in one array, ascending by place.
   consuming func joined() -> [HeapReference] {
-    var all: [HeapReference] = []
-    all.reserveCapacity(count)
+    var all = [HeapReference](hugeCapacity: count)
     for index in blocks.indices {
       all += blocks[index]
       blocks[index] = []
