@@ -166,7 +166,7 @@ package enum TextWatch {
   /// What a row is called; of the name of a type, as much as the figures leave room for.
   private static func label(_ row: GrowthRow, _ options: ReportOptions) -> String {
     let label = GrowthWords.label(row, isExact: options.showsExactBytes)
-    guard row.key.isType, !options.isVerbose, !options.showsFullNames else { return label }
+    guard row.key.isType, !options.hasFullNames else { return label }
     return label.shortened(to: max(16, options.columns - 52), beginning: 0.6)
   }
 
