@@ -82,7 +82,8 @@ struct WatchCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Only rows of these chunk sizes in bytes: 64, 48..96, >1k, ..4k.", valueName: "sizes"))
+      "Only rows of these chunk sizes in bytes: 64, 48..96, >1k, ..4k (--by size).",
+      valueName: "sizes"))
   var size: String?
 
   @Option(
@@ -112,6 +113,7 @@ struct WatchCommand: ParsableCommand {
     try Budget.stopped.check(maxStopped)
     try show.requireUsualFormat()
     if exact, by != .size { throw ValidationError("--exact goes with --by size") }
+    if size != nil, by != .size { throw ValidationError("--size goes with --by size") }
   }
 
   func run() throws {
