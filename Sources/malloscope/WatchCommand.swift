@@ -66,8 +66,8 @@ struct WatchCommand: ParsableCommand {
       """, valueName: "percent"))
   var maxStopped: Double?
 
-  @Option(help: "Sort rows by growth, bytes, count or size.")
-  var sort = GrowthOrder.growth
+  @Option(help: "Sort rows by growth (the default), bytes, count or size.")
+  var sort: GrowthOrder?
 
   @Option(
     help: ArgumentHelp(
@@ -114,12 +114,18 @@ struct WatchCommand: ParsableCommand {
     try show.requireUsualFormat()
     if exact, by != .size { throw ValidationError("--exact goes with --by size") }
     if size != nil, by != .size { throw ValidationError("--size goes with --by size") }
+    // A sample as CSV has only totals.
+    let tables = [Format.text, .json]
+    try show.require(tables, for: "--by \(by.rawValue)", isGiven: by != .size)
+    try show.require(tables, for: "--exact", isGiven: exact)
+    try show.require(tables, for: "--size", isGiven: size != nil)
+    try show.require(tables, for: "--sort", isGiven: sort != nil)
   }
 
   func run() throws {
     let words = try parsedWords()
     var growth = GrowthOptions(
-      grouping: by.grouping(isExact: exact), order: sort)
+      grouping: by.grouping(isExact: exact), order: sort ?? .growth)
     do throws(ChunkFilterError) {
       growth.filter = try size.map { text throws(ChunkFilterError) in
         try ChunkFilter.parseSizes(text)
@@ -129,7 +135,7 @@ struct WatchCommand: ParsableCommand {
     }
     let process = try named.source(words.target).process()
     var request = try CaptureRequest(show, way)
-    request.tellsTypes = by == .type && show.usualFormat != .csv
+    request.tellsTypes = by == .type
     let plan = WatchPlan(
       watched: WatchedProcess(process: process, request: request),
       growth: growth, filterText: size ?? "", interval: words.interval, count: words.count,
