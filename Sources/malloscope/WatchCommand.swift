@@ -39,7 +39,7 @@ struct WatchCommand: ParsableCommand {
       --json an object on a line (histogram/1 with what changed in "watch"), and at the end a summary \
       that tells a leak from what the allocator keeps.
 
-      Keys: q quit; s sort; / filter sizes; arrows and page keys, enter for sample chunks of a row; b \
+      Keys: q quit; s sort; / filter sizes or types; arrows and page keys, enter for sample chunks of a row; b \
       growth counts from here; p pause; space sample now; + and - interval; t by type; a by arena; \
       x exact sizes; w write to a file.
 
