@@ -1,4 +1,4 @@
-// What a watch remembers of all its samples, in a fixed amount of memory.
+// What a watch remembers of all its samples, which is no more for being a long one.
 
 package import HeapModel
 
@@ -17,7 +17,9 @@ package enum GrowthGrouping: Sendable, CaseIterable {
 /// The history of a heap, sample by sample.
 ///
 /// However many samples there are, of each row at most `TimeAxis.capacity` moments are kept of the whole
-/// watch and as many since the baseline, and at most 4,096 rows of exact sizes and 2,048 of types.
+/// watch and as many since the baseline, and at most 4,096 rows of exact sizes, 4,096 of arenas and 2,048
+/// of types. Of the latest sample and the baseline's, what their 4,096 largest types had is kept, too,
+/// and the latest report without its chunks and their types.
 package struct GrowthHistory: Sendable {
   /// Of how many samples the latest change is told.
   private static let recentLimit = 6
@@ -43,7 +45,7 @@ package struct GrowthHistory: Sendable {
   package private(set) var incompleteCount = 0
   /// How many there were since the one at which the baseline was set.
   package private(set) var steps = 0
-  /// The latest sample, without its chunks.
+  /// The latest sample, without its chunks and their types: `held` says only whether it had any.
   package private(set) var latest: HeapReport?
   /// The latest totals.
   package private(set) var figures: HeapFigures?
@@ -94,6 +96,7 @@ package struct GrowthHistory: Sendable {
     self.figures = figures
     latest = report
     latest?.snapshot.chunks = []
+    if report.held != nil { latest?.held = HeldTypes() }
     latestTime = time
     noteStops(report.capture)
     sampleCount += 1

@@ -6,13 +6,16 @@ import HeapModel
 struct GrowthRows: Sendable {
   /// How many rows are followed; more sizes than that are rare, and their ranges have them too.
   let limit: Int
+  /// Whether rows that a sample does not have go if there is no room for those that it has.
+  let givesWay: Bool
   private(set) var rows: [GrowthRow] = []
   /// How many parts there were in the last sample that are not followed.
   private(set) var untracked = 0
   private var places: [GrowthKey: Int] = [:]
 
-  init(limit: Int) {
+  init(limit: Int, givesWay: Bool = false) {
     self.limit = limit
+    self.givesWay = givesWay
   }
 
   /// Whether there is a row of `key`.
@@ -28,8 +31,11 @@ struct GrowthRows: Sendable {
     _ entries: [GrowthEntry], _ moment: GrowthMoment, makeRow: ((GrowthEntry) -> GrowthRow)? = nil
   ) {
     // Only then: a row that comes back is to be known as one that went.
-    let unknown = entries.reduce(0) { $0 + (places[$1.key] == nil ? 1 : 0) }
-    if rows.count + unknown > limit { dropEmpty() }
+    if isFull(for: entries) { drop(where: \.isEmpty) }
+    if givesWay, isFull(for: entries) {
+      let keys = Set(entries.map(\.key))
+      drop { !keys.contains($0.key) }
+    }
     var isSeen = [Bool](repeating: false, count: rows.count)
     untracked = 0
     for entry in entries {
@@ -60,9 +66,14 @@ struct GrowthRows: Sendable {
     for place in rows.indices { rows[place].setBaseline() }
   }
 
-  /// Forgets rows of which there is nothing and was nothing.
-  private mutating func dropEmpty() {
-    rows.removeAll(where: \.isEmpty)
+  /// Whether there is no room for all rows and `entries`.
+  private func isFull(for entries: [GrowthEntry]) -> Bool {
+    rows.count + entries.count { places[$0.key] == nil } > limit
+  }
+
+  /// Forgets rows.
+  private mutating func drop(where isUnwanted: (GrowthRow) -> Bool) {
+    rows.removeAll(where: isUnwanted)
     places = [:]
     for (place, row) in rows.enumerated() { places[row.key] = place }
   }

@@ -59,10 +59,10 @@ package struct GrowthSummary: Sendable {
   /// How many rows, of those that grew most, are looked at.
   private static let candidateLimit = 64
 
-  /// Sums up a history; of the rows, those whose sizes overlap `filter`.
+  /// Sums up a history; of the rows, those that a table with this filter and pattern has.
   package init(
     _ history: GrowthHistory, grouping: GrowthGrouping = .ranges,
-    filter: ClosedRange<UInt64>? = nil
+    filter: ClosedRange<UInt64>? = nil, pattern: TypePattern? = nil
   ) {
     seconds = max(0, history.latestTime - history.baselineTime)
     samples = history.sampleCount == 0 ? 0 : history.steps + 1
@@ -72,7 +72,7 @@ package struct GrowthSummary: Sendable {
     inUse = history.trend(.inUse)
     isTold = inUse != nil
     changes = inUse == nil ? [] : Self.changes(history)
-    let table = GrowthTable(history, grouping, order: .growth, filter: filter)
+    let table = GrowthTable(history, grouping, order: .growth, filter: filter, pattern: pattern)
     let candidates = table.rows.prefix { $0.growth > 0 }.prefix(Self.candidateLimit)
     grown = Array(
       candidates.map { Grown(row: $0, trend: history.trend($0)) }

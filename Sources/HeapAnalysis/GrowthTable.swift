@@ -28,16 +28,20 @@ package struct GrowthTable: Sendable {
   /// How many rows the filter left out.
   package let filteredOut: Int
 
-  /// Takes those rows of `history` that hold something, or did, and whose sizes overlap `filter`; rows
-  /// of arenas and of types all pass.
+  /// Takes those rows of `history` that hold something, or did, and whose sizes overlap `filter`, or
+  /// whose types `pattern` wants by their names; rows of arenas all pass.
   package init(
     _ history: GrowthHistory, _ grouping: GrowthGrouping, order: GrowthOrder,
-    filter: ClosedRange<UInt64>? = nil
+    filter: ClosedRange<UInt64>? = nil, pattern: TypePattern? = nil
   ) {
     let all = history.rows(grouping).filter { !$0.isEmpty }
+    let isWanted = grouping == .types ? pattern?.test() : nil
     let chosen = all.filter { row in
-      guard let filter, case .sizes(let sizes) = row.key else { return true }
-      return sizes.overlaps(filter)
+      switch row.key {
+      case .sizes(let sizes): filter?.overlaps(sizes) ?? true
+      case .type(let name, let kind, _): isWanted?(name, kind) ?? true
+      case .arena, .mmapped: true
+      }
     }
     filteredOut = all.count - chosen.count
     rows = chosen.sorted { left, right in

@@ -7,9 +7,7 @@ package import HeapModel
 /// Free and cached chunks, and glibc's own, hold nothing of the program's.
 package struct HeldTallies: Sendable {
   /// One for each type of the report's table.
-  package private(set) var byType: [Tally]
-  /// All of them.
-  package private(set) var total = Tally()
+  package let byType: [Tally]
 
   /// Counts the chunks of `report` that are in use, those of `sizes` alone if some are given.
   ///
@@ -23,7 +21,6 @@ package struct HeldTallies: Sendable {
       tallies[index < tallies.count ? index : 0].add(size: chunk.size)
     }
     byType = tallies
-    for tally in byType { total += tally }
   }
 }
 
@@ -49,10 +46,8 @@ package struct TypeShares: Hashable, Sendable {
 
   /// Makes an account of `tallies`, which belong to `types`.
   package init(_ tallies: HeldTallies, of types: [HeldType]) {
-    let places = Dictionary(
-      uniqueKeysWithValues: TypeEvidence.Rule.allCases.enumerated().map { ($1, $0) })
     for (type, tally) in zip(types, tallies.byType) {
-      byRule[places[type.evidence.rule] ?? 0] += tally
+      byRule[type.evidence.rule.place] += tally
       if type.evidence.rule == .none {
         unknown += tally
       } else if type.kind == .content {
@@ -65,6 +60,11 @@ package struct TypeShares: Hashable, Sendable {
 
   /// What a rule of evidence accounts for.
   package subscript(rule: TypeEvidence.Rule) -> Tally {
-    byRule[TypeEvidence.Rule.allCases.firstIndex(of: rule) ?? 0]
+    byRule[rule.place]
   }
+}
+
+extension TypeEvidence.Rule {
+  /// Its place in the order of the rules, 0 for the strongest.
+  var place: Int { Self.allCases.firstIndex(of: self) ?? 0 }
 }

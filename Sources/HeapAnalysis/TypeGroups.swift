@@ -41,8 +41,6 @@ struct TypeGroups {
   }
 
   private mutating func groupByName() {
-    let strength = Dictionary(
-      uniqueKeysWithValues: TypeEvidence.Rule.allCases.enumerated().map { ($1, $0) })
     var places: [Name: Int] = [:]
     for type in types {
       let name = Name(name: type.name, kind: type.kind, binary: type.binary)
@@ -51,7 +49,7 @@ struct TypeGroups {
         places[name] = group
         subjects.append(.type(type))
       } else if case .type(let other) = subjects[group],
-        strength[type.evidence.rule, default: 0] < strength[other.evidence.rule, default: 0]
+        type.evidence.rule.place < other.evidence.rule.place
       {
         subjects[group] = .type(type)
       }

@@ -53,12 +53,16 @@ package struct TypePattern: Hashable, Sendable {
 
   /// For each of `types` whether it is wanted.
   package func choice(of types: [HeldType]) -> [Bool] {
-    if expression.isEmpty { return [Bool](repeating: true, count: types.count) }
-    if isUntyped { return types.map { $0.kind != .cxx && $0.kind != .swift } }
-    guard let regex = try? Self.compiled(expression) else {
-      return [Bool](repeating: false, count: types.count)
-    }
-    return types.map { $0.name.contains(regex) }
+    let isWanted = test()
+    return types.map { isWanted($0.name, $0.kind) }
+  }
+
+  /// What tells whether a type of some name and kind is wanted, whatever its chunks' sizes.
+  package func test() -> (_ name: String, _ kind: HeldKind) -> Bool {
+    if expression.isEmpty { return { _, _ in true } }
+    if isUntyped { return { _, kind in kind != .cxx && kind != .swift } }
+    guard let regex = try? Self.compiled(expression) else { return { _, _ in false } }
+    return { name, _ in name.contains(regex) }
   }
 
   // MARK: Reading

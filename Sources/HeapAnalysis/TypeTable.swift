@@ -70,9 +70,6 @@ package struct TypeRow: Hashable, Sendable {
   package var sizes: [SizeClass] = []
   /// Chunks of it in ascending order of address, if they were asked for.
   package var chunks: [Chunk] = []
-
-  /// The mean size of its chunks, rounded down.
-  package var average: UInt64 { held.average }
 }
 
 extension Tally {
@@ -127,6 +124,10 @@ package struct TypeTable: Sendable {
     var groups = groups
     var sizes = [[UInt64: Int]](repeating: [:], count: rows.count)
     let most = options.addressLimit ?? 0
+    // No more than that: all chunks twice is what we are sure to have memory for.
+    for place in rows.indices {
+      rows[place].chunks.reserveCapacity(max(0, min(most, rows[place].held.count)))
+    }
     for chunk in report.snapshot.chunks {
       guard let group = groups.group(of: chunk), let place = places[group] else { continue }
       if options.sizeLimit != nil { sizes[place][chunk.size, default: 0] += 1 }

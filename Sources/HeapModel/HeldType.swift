@@ -1,7 +1,7 @@
 // What chunks hold: the types that were made out, and by what.
 
 /// What sort of thing a chunk holds.
-package enum HeldKind: String, Hashable, Sendable, CaseIterable {
+package enum HeldKind: String, Hashable, Sendable {
   /// An object of a C++ class, or an array of them.
   case cxx = "C++"
   /// A Swift object.
@@ -115,9 +115,7 @@ package struct MappedBinary: Hashable, Sendable {
   }
 
   /// The part of the path after the last slash.
-  package var fileName: Substring {
-    path.suffix(from: path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)
-  }
+  package var fileName: String { path.fileName }
 }
 
 /// A file of the target whose symbols could not be had, or not all.

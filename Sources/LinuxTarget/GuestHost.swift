@@ -1,5 +1,7 @@
 // Processes that run others inside of themselves, out of the sight of the kernel that they run on.
 
+import HeapModel
+
 /// What a process is that hosts a sandboxed container or a virtual machine.
 package enum GuestHost: Hashable, Sendable {
   /// gVisor's kernel in user space, whose guests' memory is a file of its own.
@@ -15,9 +17,7 @@ package enum GuestHost: Hashable, Sendable {
   ///
   /// `started` is its first argument; gVisor runs itself as `/proc/self/exe` under names of its own.
   package init?(command: String, executable: String, started: String) {
-    let names = [executable, started].map { path in
-      String(path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...])
-    }
+    let names = [executable, started].map(\.fileName)
     func isCalled(_ name: String) -> Bool {
       // The kernel keeps 15 bytes of a name.
       names.contains(name) || command == name.prefix(15)

@@ -74,7 +74,7 @@ package enum SourceResolution {
     _ pattern: Regex<AnyRegexOutput>, in listings: [ProcessListing]
   ) -> [ProcessListing] {
     listings.filter { listing in
-      let started = listing.arguments.first.map(fileName) ?? ""
+      let started = listing.arguments.first?.fileName ?? ""
       return [listing.command, started].contains { name in
         !name.isEmpty && name.firstMatch(of: pattern) != nil
       }
@@ -106,10 +106,5 @@ package enum SourceResolution {
     _ pid: Int32, of listings: [ProcessListing]
   ) -> [ProcessListing] {
     listings.filter { $0.namespacedPid == pid }
-  }
-
-  /// The part after the last slash; a login shell's leading dash stays.
-  private static func fileName(_ path: String) -> String {
-    String(path[(path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex)...])
   }
 }

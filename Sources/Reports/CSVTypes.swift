@@ -19,7 +19,7 @@ extension CSVReports {
       buffer.append(decimal: row.rank)
       buffer.append(field: UInt64(row.held.count))
       buffer.append(field: row.held.bytes)
-      buffer.append(field: row.average)
+      buffer.append(field: row.held.average)
       let texts = [row.name(isExact: true), row.type?.kind.rawValue ?? "", row.binary ?? ""]
       for text in texts { buffer.append("," + text.csvField) }
       buffer.append(UInt8(ascii: "\n"))

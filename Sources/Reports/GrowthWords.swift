@@ -88,6 +88,6 @@ package enum GrowthWords {
   }
 
   private static func isPython(_ name: String) -> Bool {
-    name.split(separator: "/").last?.lowercased().hasPrefix("python") ?? false
+    name.fileName.lowercased().hasPrefix("python")
   }
 }

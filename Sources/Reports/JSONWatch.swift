@@ -26,9 +26,7 @@ package enum JSONWatch {
           json.figures(history)
           json.number("stopped_share", digits: json.share(history.stoppedShare ?? 0))
           json.array("growing") { json in
-            let table = GrowthTable(
-              history, growth.grouping, order: growth.order, filter: growth.filter)
-            for row in table.rows where row.neverShrank {
+            for row in GrowthTable(history, growth).rows where row.neverShrank {
               json.row(row, perSecond: history.rate(row))
             }
           }
@@ -50,7 +48,7 @@ package enum JSONWatch {
     _ history: GrowthHistory, end: String, gate: GateResult?, growth: GrowthOptions,
     tool: ToolFacts, to sink: inout Sink
   ) throws(Sink.Failure) {
-    let summary = GrowthSummary(history, grouping: growth.grouping, filter: growth.filter)
+    let summary = GrowthSummary(history, growth)
     var json = JSONWriter()
     json.object { json in
       json.preamble("malloscope/watch-summary/1", tool: tool, history.latest?.target)

@@ -3,7 +3,7 @@
 /// A growing buffer to which numbers and text are appended without a detour over strings.
 struct OutputBuffer {
   /// A sink is served once this many bytes have gathered.
-  private static let drainThreshold = 64 << 10
+  static let drainThreshold = 64 << 10
 
   private(set) var bytes: [UInt8] = []
 

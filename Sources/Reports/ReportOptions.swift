@@ -34,6 +34,8 @@ package struct ReportOptions: Hashable, Sendable {
   package var columns: Int
   /// Whether names of types are shown whole, however wide that makes a row: for what is no terminal.
   package var showsFullNames: Bool
+  /// Whether they are, for that reason or since everything is.
+  var hasFullNames: Bool { isVerbose || showsFullNames }
 
   /// Makes options, by default those of a plain run.
   package init(

@@ -25,8 +25,7 @@ package enum TextChunks {
     var buffer = OutputBuffer()
     var accepted = Tally()
     var shown = 0
-    let isWhole = options.isVerbose || options.showsFullNames
-    let room = isWhole ? Int.max : max(16, options.columns - 65)
+    let room = options.hasFullNames ? Int.max : max(16, options.columns - 65)
     let types =
       showsTypes
       ? TypeColumn(report) { $0.printable.shortened(to: room, beginning: 0.6) } : nil

@@ -23,7 +23,7 @@ package enum TextHistogram {
     addArenas(report.snapshot, to: &page)
     page.line()
     if let types {
-      TextTypes.add(report, types, to: &page)
+      try TextTypes.add(report, types, to: &page, &sink)
     } else {
       addSizes(report.snapshot, to: &page)
     }

@@ -82,6 +82,16 @@ struct TextPage {
     try buffer.drain(into: &sink)
   }
 
+  /// Hands over what there is so far if much has gathered: call it once a line where there can be
+  /// millions.
+  mutating func drainIfFull<Sink: ByteSink & ~Copyable>(
+    into sink: inout Sink
+  ) throws(Sink.Failure) {
+    guard text.utf8.count >= OutputBuffer.drainThreshold else { return }
+    try write(to: &sink)
+    text = ""
+  }
+
   /// How many columns `text` takes: its characters without our own colour codes.
   private func columns(of text: String) -> Int {
     guard options.style.usesColor else { return text.count }

@@ -51,12 +51,22 @@ struct TextTable {
   /// How wide the table is with two spaces between columns.
   var width: Int { widths.reduce(0, +) + 2 * (headings.count - 1) }
 
+  /// Appends the table to `page`.
   func write(to page: inout TextPage) {
+    write(to: &page) { _, _ throws(Never) in }
+  }
+
+  /// Appends the table to `page`, and under each row what `details` appends for its number: lines that
+  /// are too many to be kept.
+  func write<Failure>(
+    to page: inout TextPage, details: (Int, inout TextPage) throws(Failure) -> Void
+  ) throws(Failure) {
     let widths = widths
     page.line(line(headings.map { Cell($0.text, .faint) }, widths, page))
     for (index, row) in rows.enumerated() {
       page.line(line(row, widths, page))
       for note in notes[index] ?? [] { page.line(note) }
+      try details(index, &page)
     }
   }
 

@@ -24,14 +24,16 @@ package enum TextTypes {
     page.addTotals(report)
     page.addMallocs(report.snapshot)
     page.line()
-    add(report, types, to: &page)
+    try add(report, types, to: &page, &sink)
     page.addFindings(report.snapshot)
     page.addEvidence(report.target)
     try page.write(to: &sink)
   }
 
-  /// Appends the table and what there is to say about it.
-  static func add(_ report: HeapReport, _ types: TypeTableOptions, to page: inout TextPage) {
+  /// Appends the table and what there is to say about it; `sink` has what is too much for the page.
+  static func add<Sink: ByteSink & ~Copyable>(
+    _ report: HeapReport, _ types: TypeTableOptions, to page: inout TextPage, _ sink: inout Sink
+  ) throws(Sink.Failure) {
     let table = TypeTable(report, options: types)
     if table.rows.isEmpty, table.omittedRows == 0 {
       page.line(
@@ -41,7 +43,11 @@ package enum TextTypes {
       // The names take what the figures leave.
       let figures = textTable(table, types, page, nameRoom: 0).width
       let room = max(16, page.options.columns - figures + types.grouping.heading.count)
-      textTable(table, types, page, nameRoom: room).write(to: &page)
+      try textTable(table, types, page, nameRoom: room).write(to: &page) {
+        index, page throws(Sink.Failure) in
+        guard index < table.rows.count else { return }
+        try addDetails(of: table.rows[index], types, to: &page, &sink)
+      }
     }
     page.line()
     add(table.attribution, to: &page)
@@ -59,7 +65,7 @@ package enum TextTypes {
       ["rank", "count", "bytes", "average"].map { ($0, .right) }
         + [(types.grouping.heading, .left)]
         + (isByType ? [("kind", .left), ("binary", .left)] : []),
-      maximumWidths: showsAll(page) ? [4: wholeNameRoom] : [:])
+      maximumWidths: page.options.hasFullNames ? [4: wholeNameRoom] : [:])
     func add(_ rank: String, _ held: Tally, _ name: String, _ row: TypeRow?, _ tone: Tone) {
       var cells: [TextTable.Cell] = [
         .init(rank, .faint),
@@ -75,7 +81,6 @@ package enum TextTypes {
     for row in table.rows {
       let name = nameRoom == 0 ? "" : self.name(of: row, page, room: nameRoom)
       add(Figures.grouped(row.rank), row.held, name, row, .plain)
-      if nameRoom > 0 { addDetails(of: row, types, page, to: &result) }
     }
     if table.omittedRows > 0 {
       let more = nameRoom == 0 ? "" : "\(Figures.grouped(table.omittedRows)) more"
@@ -87,42 +92,39 @@ package enum TextTypes {
 
   private static func name(of row: TypeRow, _ page: TextPage, room: Int) -> String {
     let name = row.name(isExact: page.options.showsExactBytes).printable
-    return showsAll(page) ? name : name.shortened(to: room, beginning: 0.6)
+    return page.options.hasFullNames ? name : name.shortened(to: room, beginning: 0.6)
   }
 
   private static func binary(of row: TypeRow, _ page: TextPage) -> String {
     guard let path = row.binary?.printable else { return "-" }
-    return showsAll(page)
+    return page.options.hasFullNames
       ? path : path.fileName.shortened(to: Self.binaryRoom, beginning: 0.6)
   }
 
-  private static func showsAll(_ page: TextPage) -> Bool {
-    page.options.isVerbose || page.options.showsFullNames
-  }
-
-  /// Adds what was asked for of a row in lines of their own.
-  private static func addDetails(
-    of row: TypeRow, _ types: TypeTableOptions, _ page: TextPage, to table: inout TextTable
-  ) {
+  /// Appends what was asked for of a row in lines of their own.
+  private static func addDetails<Sink: ByteSink & ~Copyable>(
+    of row: TypeRow, _ types: TypeTableOptions, to page: inout TextPage, _ sink: inout Sink
+  ) throws(Sink.Failure) {
     if page.options.isVerbose, let evidence = row.type?.evidence, evidence.rule != .none {
       let detail = evidence.detail.isEmpty ? "" : ": \(evidence.detail.printable)"
-      table.note(page.toned("        by \(evidence.rule.words)\(detail)", .faint))
+      page.line(page.toned("        by \(evidence.rule.words)\(detail)", .faint))
     }
     if types.sizeLimit != nil {
       for size in row.sizes {
-        table.note(
+        page.line(
           page.toned(
             "        \(Figures.grouped(size.inUse)) of \(page.bytes(size.size)), "
               + page.bytes(size.inUseBytes), .faint))
       }
     }
     for chunk in row.chunks {
-      table.note(
+      page.line(
         page.toned("        \(chunk.userAddress)  \(page.bytes(chunk.size))", .faint))
+      try page.drainIfFull(into: &sink)
     }
     let hidden = row.held.count - row.chunks.count
     if types.addressLimit != nil, hidden > 0 {
-      table.note(page.toned("        \(Figures.grouped(hidden)) more", .faint))
+      page.line(page.toned("        \(Figures.grouped(hidden)) more", .faint))
     }
   }
 

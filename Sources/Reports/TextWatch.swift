@@ -11,15 +11,35 @@ package struct GrowthOptions: Hashable, Sendable {
   package var order: GrowthOrder
   /// The chunk sizes wanted, nil for all.
   package var filter: ClosedRange<UInt64>?
+  /// The types wanted, nil for all.
+  package var pattern: TypePattern?
 
   /// Makes options, by default those of a plain run.
   package init(
     grouping: GrowthGrouping = .ranges, order: GrowthOrder = .growth,
-    filter: ClosedRange<UInt64>? = nil
+    filter: ClosedRange<UInt64>? = nil, pattern: TypePattern? = nil
   ) {
     self.grouping = grouping
     self.order = order
     self.filter = filter
+    self.pattern = pattern
+  }
+}
+
+extension GrowthTable {
+  /// The rows of `history` that `options` ask for.
+  package init(_ history: GrowthHistory, _ options: GrowthOptions) {
+    self.init(
+      history, options.grouping, order: options.order, filter: options.filter,
+      pattern: options.pattern)
+  }
+}
+
+extension GrowthSummary {
+  /// Sums up a history, with the rows that `options` ask for.
+  init(_ history: GrowthHistory, _ options: GrowthOptions) {
+    self.init(
+      history, grouping: options.grouping, filter: options.filter, pattern: options.pattern)
   }
 }
 
@@ -86,7 +106,7 @@ package enum TextWatch {
     to sink: inout Sink
   ) throws(Sink.Failure) {
     var page = TextPage(options)
-    let summary = GrowthSummary(history, grouping: growth.grouping, filter: growth.filter)
+    let summary = GrowthSummary(history, growth)
     page.line()
     page.sentence(
       label: "",
@@ -124,8 +144,7 @@ package enum TextWatch {
   private static func addRows(
     _ history: GrowthHistory, growth: GrowthOptions, to page: inout TextPage
   ) {
-    let table = GrowthTable(
-      history, growth.grouping, order: growth.order, filter: growth.filter)
+    let table = GrowthTable(history, growth)
     let shown = table.rows.prefix(page.options.limit ?? rowLimit)
     guard !shown.isEmpty else { return }
     var text = TextTable([
@@ -166,7 +185,7 @@ package enum TextWatch {
   /// What a row is called; of the name of a type, as much as the figures leave room for.
   private static func label(_ row: GrowthRow, _ options: ReportOptions) -> String {
     let label = GrowthWords.label(row, isExact: options.showsExactBytes)
-    guard row.key.isType, !options.isVerbose, !options.showsFullNames else { return label }
+    guard row.key.isType, !options.hasFullNames else { return label }
     return label.shortened(to: max(16, options.columns - 52), beginning: 0.6)
   }
 

@@ -75,10 +75,3 @@ extension TypeEvidence.Rule {
     }
   }
 }
-
-extension String {
-  /// The part of a path after the last slash.
-  var fileName: String {
-    String(suffix(from: lastIndex(of: "/").map(index(after:)) ?? startIndex))
-  }
-}

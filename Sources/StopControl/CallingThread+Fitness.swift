@@ -6,7 +6,7 @@ import LinuxTarget
 
 extension CallingThread {
   /// How well a thread is suited, the best first.
-  enum Rank: Int, Comparable, CaseIterable {
+  enum Rank: Int, Comparable {
     /// It sleeps on a futex: should we be killed half way, it takes the odd result for a reason to
     /// look again.
     case sleepsOnFutex

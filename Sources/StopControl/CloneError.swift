@@ -9,7 +9,7 @@ package import LinuxTarget
 /// Why there is no clone of a process; the process runs on as if nothing had happened.
 package enum CloneError: Error, Equatable, Sendable {
   /// What stands in the way of running a system call in a thread.
-  package enum Obstacle: String, CaseIterable, Sendable {
+  package enum Obstacle: String, Sendable {
     /// It executes 32-bit code.
     case thirtyTwoBit = "32-bit-code"
     /// It has its system calls turned into signals (as Wine does).

@@ -28,7 +28,9 @@ extension WatchState {
       switch editor.handle(key) {
       case .editing: mode = .filterPrompt(editor)
       case .cancelled: mode = .table
-      case .accepted: takeFilter(editor.text)
+      case .accepted:
+        mode = .table
+        if isByType { takePattern(editor.text) } else { takeFilter(editor.text) }
       }
     case .writePrompt(var editor):
       switch editor.handle(key) {
@@ -58,10 +60,10 @@ extension WatchState {
     case .character("t"):
       choose(growth.grouping == .types ? .ranges : .types)
       // What chunks hold is only looked at while it is shown.
-      let isMissing = growth.grouping == .types && history.latest?.held == nil
+      let isMissing = isByType && history.latest?.held == nil
       return isMissing && end == nil && !isPaused ? [.sample] : []
     case .character("x"): choose(growth.grouping == .sizes ? .ranges : .sizes)
-    case .character("/"): mode = .filterPrompt(LineEditor(filterText))
+    case .character("/"): mode = .filterPrompt(LineEditor(shownFilter))
     case .character("b"):
       guard end == nil else {
         message = "the process has ended: what grew is told from the last baseline"
@@ -107,7 +109,6 @@ extension WatchState {
   }
 
   private mutating func takeFilter(_ text: String) {
-    mode = .table
     let trimmed = text.filter { $0 != " " }
     guard !trimmed.isEmpty else {
       growth.filter = nil
@@ -123,6 +124,27 @@ extension WatchState {
     }
   }
 
+  private mutating func takePattern(_ text: String) {
+    guard !text.isEmpty else {
+      growth.pattern = nil
+      patternText = ""
+      return
+    }
+    do throws(TypePatternError) {
+      let pattern = try TypePattern(parsing: text)
+      // A row has the chunks of all sizes.
+      guard pattern.sizes == nil else {
+        message = "'\(text)' has sizes, which rows of types cannot be chosen by"
+        return
+      }
+      growth.pattern = pattern
+      patternText = text
+      top = 0
+    } catch {
+      message = "'\(text)' is no regular expression for types: std::.*, ^Session$"
+    }
+  }
+
   private mutating func changeInterval(toLonger: Bool) {
     let next =
       toLonger
@@ -135,7 +157,7 @@ extension WatchState {
 
   /// The rows in the order of the screen.
   package func table(_ history: GrowthHistory) -> GrowthTable {
-    GrowthTable(history, growth.grouping, order: growth.order, filter: growth.filter)
+    GrowthTable(history, growth)
   }
 
   /// Puts the cursor on the row that `place` names, from the one that it is on, if any, and the first

@@ -47,7 +47,7 @@ package struct WatchState: Sendable {
     case table
     /// The list of keys.
     case help
-    /// A line in which sizes are typed.
+    /// A line in which sizes are typed, or a pattern for types.
     case filterPrompt(LineEditor)
     /// A line in which a file name is typed.
     case writePrompt(LineEditor)
@@ -57,8 +57,10 @@ package struct WatchState: Sendable {
 
   /// How the heap is divided, sorted and filtered.
   package var growth: GrowthOptions
-  /// The filter as it was typed, "" for none.
+  /// The filter of sizes as it was typed, "" for none.
   package var filterText = ""
+  /// The filter of types as it was typed, "" for none.
+  package var patternText = ""
   /// The seconds between samples that are asked for.
   package var interval: Double
   /// The seconds between samples as they are, if the target would else be stopped for too long.
@@ -102,6 +104,12 @@ package struct WatchState: Sendable {
     self.columns = columns
     self.rows = rows
   }
+
+  /// Whether the rows are types.
+  var isByType: Bool { growth.grouping == .types }
+
+  /// The filter of such rows as there are.
+  var shownFilter: String { isByType ? patternText : filterText }
 
   /// The least and the most seconds between samples.
   package static let intervals = 0.1...3600.0

@@ -10,7 +10,7 @@ extension WatchView {
     ("up down, page keys", "move; esc: let go of the row"),
     ("enter", "sample chunks of the row"),
     ("s", "sort by growth, bytes, count, size"),
-    ("/", "show only some sizes: 48..96, >1k"),
+    ("/", "only some sizes: 48..96, >1k; types: std::.*"),
     ("a t", "by arena, type, or size"),
     ("x", "exact sizes, or ranges"),
     ("b", "growth counts from here"),

@@ -106,9 +106,11 @@ extension WatchView {
     }
     guard !table.rows.isEmpty else {
       let text =
-        state.growth.grouping == .types && history.latest?.held == nil
+        state.isByType && history.latest?.held == nil
         ? "the next sample looks at what chunks hold"
-        : table.filteredOut > 0 ? "no size in \(state.filterText)" : "no chunks"
+        : table.filteredOut > 0
+          ? state.isByType ? "no type like \(state.patternText)" : "no size in \(state.filterText)"
+          : "no chunks"
       buffer.put(text, row: layout.table.lowerBound, column: 2)
       return
     }
@@ -149,7 +151,7 @@ extension WatchView {
       isExact ? Figures.grouped(bytes) : Figures.rounded(bytes: bytes)
     }
     let labelWidth = isExact ? 20 : isWide ? 10 : 9
-    let isByType = state.growth.grouping == .types
+    let isByType = state.isByType
     // Of a type's name there is as much as the other columns leave.
     let nameWidth = min(60, max(labelWidth, buffer.columns - (isExact ? 60 : isWide ? 52 : 29)))
     var columns = [
@@ -189,7 +191,9 @@ extension WatchView {
   mutating func drawFooter() {
     let row = buffer.rows - 1
     switch state.mode {
-    case .filterPrompt(let editor): return drawPrompt("sizes (48..96, >1k): ", editor, row: row)
+    case .filterPrompt(let editor):
+      let what = state.isByType ? "types (std::.*): " : "sizes (48..96, >1k): "
+      return drawPrompt(what, editor, row: row)
     case .writePrompt(let editor): return drawPrompt("write to: ", editor, row: row)
     case .table, .help, .chunks: break
     }
@@ -212,7 +216,7 @@ extension WatchView {
     }
     if case .help = state.mode { return [("any key", "back")] }
     let sort = ("s", "by \(state.growth.order.rawValue)")
-    let filter = ("/", state.growth.filter == nil ? "filter" : state.filterText)
+    let filter = ("/", state.shownFilter.isEmpty ? "filter" : state.shownFilter)
     return [
       ("q", "quit"), ("?", "help"), sort, filter, ("b", "baseline"),
       ("p", state.isPaused ? "go on" : "pause"), ("+-", "interval"), ("a", "arenas"),

@@ -11,8 +11,8 @@ struct ChunksCommand: ParsableCommand {
     abstract: "One row per chunk: address, size, usable bytes, state, arena.",
     discussion: """
       Rows ascend by address, which is the pointer that the program holds. States: in_use, tcache, \
-      fastbin, binned, top, internal (a thread's tcache structure). The contents of chunks are never \
-      shown.
+      fastbin, binned, top, internal (a thread's tcache structure). With --types the first 64 bytes of \
+      chunks in use are looked at to tell what they hold; the contents themselves are never shown.
       """)
 
   @OptionGroup var source: SourceOptions
@@ -34,7 +34,10 @@ struct ChunksCommand: ParsableCommand {
     help: ArgumentHelp("Only the chunk that contains this address (0x...).", valueName: "address"))
   var at: String?
 
-  @Flag(help: "A column more: what the chunks in use hold (see the verb types).")
+  @Flag(
+    help: """
+      A column more: what the chunks in use hold, told by their first 64 bytes (see the verb types).
+      """)
   var types = false
 
   func validate() throws { try show.requireUsualFormat() }

@@ -49,6 +49,12 @@ struct HistogramCommand: ParsableCommand {
       throw ValidationError("--filter goes with --by type")
     }
     if by == .type, exact { throw ValidationError("--exact goes with --by size") }
+    let tables = [Format.text, .json, .csv]
+    try show.require(tables, for: "--exact", isGiven: exact)
+    try show.require(tables, for: "--sort", isGiven: sort != nil)
+    if by == .size, show.chosenFormat == .prometheus, show.limit != nil {
+      throw ValidationError("--limit with --format prometheus goes with --by type")
+    }
   }
 
   func run() throws {

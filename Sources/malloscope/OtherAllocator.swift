@@ -131,13 +131,12 @@ extension Failure {
 
   private static func bindingLine(_ allocator: AllocatorReport) -> String? {
     guard !allocator.bindings.isEmpty else { return nil }
-    func name(_ path: String) -> Substring { path.split(separator: "/").last ?? path[...] }
     guard let resolved = allocator.resolved else {
-      let names = allocator.definers.map(name).joined(separator: ", ")
+      let names = allocator.definers.map(\.fileName).joined(separator: ", ")
       return
         "malloc was not called yet by those who were asked: undecided that it leads to \(names)"
     }
-    let users = allocator.bindings.filter { $0.definer == resolved }.map { name($0.user) }
-    return "malloc leads to \(name(resolved)) from \(users.joined(separator: ", "))"
+    let users = allocator.bindings.filter { $0.definer == resolved }.map(\.user.fileName)
+    return "malloc leads to \(resolved.fileName) from \(users.joined(separator: ", "))"
   }
 }

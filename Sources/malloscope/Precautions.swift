@@ -13,7 +13,8 @@ struct CaptureEstimate {
   /// What a histogram needs beyond what we have when it begins, whatever the heap's size: with that, at
   /// most 64 MiB in all.
   private static let histogramBytes: UInt64 = 32 << 20
-  /// What a chunk needs if all are kept: 24 bytes, as much again while the list grows and is sorted.
+  /// What a chunk needs if all are kept: 24 bytes, as much again while the list grows and is sorted, or
+  /// later in a table that lists all addresses.
   private static let bytesPerChunk: UInt64 = 48
   /// What it needs beyond that while its first bytes wait for the end of the stop.
   private static let bytesPerBeginning: UInt64 = 80

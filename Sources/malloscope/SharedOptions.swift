@@ -20,7 +20,7 @@ enum Format: String, ExpressibleByArgument, CaseIterable {
 }
 
 /// A format that every report has.
-enum UsualFormat: String, CaseIterable {
+enum UsualFormat: String {
   case text
   case json
   case csv
@@ -148,8 +148,10 @@ struct ShowOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Show at most this many rows, by default 40 of types in text (of JSON only chunks and types).",
-      valueName: "n"))
+      """
+      Show at most this many rows, by default 40 of types in text (of JSON only chunks and types; in \
+      prometheus so many types, by default \(PrometheusReport.typeLimit), and the sum of the others).
+      """, valueName: "n"))
   var limit: Int?
 
   @Flag(name: .customLong("bytes"), help: "Exact numbers of bytes instead of 1.2M.")
@@ -182,6 +184,15 @@ struct ShowOptions: ParsableArguments {
     throw ValidationError(
       "there is no --format \(format.rawValue) of this; "
         + (format == .prometheus ? "histogram and types have it" : "types has it"))
+  }
+
+  /// Refuses an option that is given with a format that cannot show it; `formats` can.
+  func require(_ formats: [Format], for option: String, isGiven: Bool) throws {
+    guard isGiven, !formats.contains(chosenFormat) else { return }
+    let names = formats.map(\.rawValue)
+    throw ValidationError(
+      "\(option) goes with --format \(names.dropLast().joined(separator: ", ")) or "
+        + "\(names.last ?? "")")
   }
 
   /// The format that holds.

@@ -21,7 +21,8 @@ struct TypesCommand: ParsableCommand {
       old objects is "remains of" it.
 
       Formats besides text, json and csv: pprof (profile.proto, gzip), collapsed (stacks for flame \
-      graphs: file, type, sizes), prometheus.
+      graphs: file, type, sizes), prometheus. These three are by type and have an order of their own; \
+      the first two have all types.
       """)
 
   /// How many sizes are shown of each type, and how many addresses.
@@ -36,8 +37,8 @@ struct TypesCommand: ParsableCommand {
   @Option(help: "A row for each type, size range, binary or arena: type, size, binary or arena.")
   var by = TypeGrouping.type
 
-  @Option(help: "Sort rows by bytes, count, size (the average) or name.")
-  var sort = HistogramOrder.bytes
+  @Option(help: "Sort rows by bytes (the default), count, size (the average) or name.")
+  var sort: HistogramOrder?
 
   @Flag(help: "With --by size: a row for every size instead of for ranges.")
   var exact = false
@@ -51,13 +52,15 @@ struct TypesCommand: ParsableCommand {
       """))
   var owner = false
 
-  @Flag(help: "Show the sizes that most bytes of each row have.")
+  @Flag(help: "Show the sizes that most bytes of each row have (text and json).")
   var sizes = false
 
   @Flag(
     help: ArgumentHelp(
-      "List the addresses of the chunks of each row, the lowest \(Self.addressLimit), or all with -v."
-    ))
+      """
+      List the addresses of the chunks of each row, the lowest \(Self.addressLimit), or all with -v (text \
+      and json).
+      """))
   var addresses = false
 
   func validate() throws {
@@ -65,6 +68,12 @@ struct TypesCommand: ParsableCommand {
       throw ValidationError("a pprof profile is binary: write it to a file with -o")
     }
     if exact, by != .size { throw ValidationError("--exact goes with --by size") }
+    try show.require([.text, .json], for: "--sizes", isGiven: sizes)
+    try show.require([.text, .json], for: "--addresses", isGiven: addresses)
+    let tables = [Format.text, .json, .csv]
+    try show.require(tables, for: "--by \(by.rawValue)", isGiven: by != .type)
+    try show.require(tables, for: "--sort", isGiven: sort != nil)
+    try show.require(tables + [.prometheus], for: "--limit", isGiven: show.limit != nil)
   }
 
   func run() throws {
@@ -72,7 +81,7 @@ struct TypesCommand: ParsableCommand {
     request.tellsTypes = true
     request.findsOwners = owner
     let types = TypeTableOptions(
-      grouping: by, order: sort, pattern: try choice.pattern(),
+      grouping: by, order: sort ?? .bytes, pattern: try choice.pattern(),
       limit: show.typeLimit,
       isExact: exact, sizeLimit: sizes ? Self.sizeLimit : nil,
       addressLimit: addresses ? show.verbose ? .max : Self.addressLimit : nil)

@@ -39,7 +39,7 @@ struct WatchCommand: ParsableCommand {
       --json an object on a line (histogram/1 with what changed in "watch"), and at the end a summary \
       that tells a leak from what the allocator keeps.
 
-      Keys: q quit; s sort; / filter sizes; arrows and page keys, enter for sample chunks of a row; b \
+      Keys: q quit; s sort; / filter sizes or types; arrows and page keys, enter for sample chunks of a row; b \
       growth counts from here; p pause; space sample now; + and - interval; t by type; a by arena; \
       x exact sizes; w write to a file.
 
@@ -66,8 +66,8 @@ struct WatchCommand: ParsableCommand {
       """, valueName: "percent"))
   var maxStopped: Double?
 
-  @Option(help: "Sort rows by growth, bytes, count or size.")
-  var sort = GrowthOrder.growth
+  @Option(help: "Sort rows by growth (the default), bytes, count or size.")
+  var sort: GrowthOrder?
 
   @Option(
     help: ArgumentHelp(
@@ -82,7 +82,8 @@ struct WatchCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Only rows of these chunk sizes in bytes: 64, 48..96, >1k, ..4k.", valueName: "sizes"))
+      "Only rows of these chunk sizes in bytes: 64, 48..96, >1k, ..4k (--by size).",
+      valueName: "sizes"))
   var size: String?
 
   @Option(
@@ -112,12 +113,19 @@ struct WatchCommand: ParsableCommand {
     try Budget.stopped.check(maxStopped)
     try show.requireUsualFormat()
     if exact, by != .size { throw ValidationError("--exact goes with --by size") }
+    if size != nil, by != .size { throw ValidationError("--size goes with --by size") }
+    // A sample as CSV has only totals.
+    let tables = [Format.text, .json]
+    try show.require(tables, for: "--by \(by.rawValue)", isGiven: by != .size)
+    try show.require(tables, for: "--exact", isGiven: exact)
+    try show.require(tables, for: "--size", isGiven: size != nil)
+    try show.require(tables, for: "--sort", isGiven: sort != nil)
   }
 
   func run() throws {
     let words = try parsedWords()
     var growth = GrowthOptions(
-      grouping: by.grouping(isExact: exact), order: sort)
+      grouping: by.grouping(isExact: exact), order: sort ?? .growth)
     do throws(ChunkFilterError) {
       growth.filter = try size.map { text throws(ChunkFilterError) in
         try ChunkFilter.parseSizes(text)
@@ -127,7 +135,7 @@ struct WatchCommand: ParsableCommand {
     }
     let process = try named.source(words.target).process()
     var request = try CaptureRequest(show, way)
-    request.tellsTypes = by == .type && show.usualFormat != .csv
+    request.tellsTypes = by == .type
     let plan = WatchPlan(
       watched: WatchedProcess(process: process, request: request),
       growth: growth, filterText: size ?? "", interval: words.interval, count: words.count,

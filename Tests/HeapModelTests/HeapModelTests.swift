@@ -26,6 +26,16 @@ struct HeapModelTests {
     #expect(AddressRange(RemoteAddress(9), RemoteAddress(3)).isEmpty)
   }
 
+  @Test(
+    "a file's name is what stands behind the last slash, whatever mark combines with it",
+    arguments: [
+      ("/usr/lib/libc.so.6", "libc.so.6"), ("ls", "ls"), ("/", ""), ("", ""), ("a/", ""),
+      ("/tmp/\u{301}x", "\u{301}x"),
+    ])
+  func fileName(path: String, name: String) {
+    #expect(Array(path.fileName.utf8) == Array(name.utf8))
+  }
+
   @Test("a chunk's range begins with its header, also where no header fits")
   func chunkRange() {
     let chunk = Chunk(

@@ -30,6 +30,13 @@ struct WatchOptionTests {
       (["1", "--max-stopped", "nan"], "--max-stopped is 0.01 to 100 percent"),
       (["1", "--max-stopped=-1"], "--max-stopped is 0.01 to 100 percent"),
       (["1", "--exact", "--by", "arena"], "--exact goes with --by size"),
+      (["1", "--size", "48", "--by", "type"], "--size goes with --by size"),
+      (["1", "--size", "48", "--by", "arena"], "--size goes with --by size"),
+      (
+        ["1", "--by", "type", "--format", "csv"], "--by type goes with --format text or json"
+      ),
+      (["1", "--size", "48", "--format", "csv"], "--size goes with --format text or json"),
+      (["1", "--sort", "bytes", "--format", "csv"], "--sort goes with --format text or json"),
       (["1", "--json", "--format", "csv"], "--json and --format csv exclude each other"),
       (["1", "--limit=-1"], "a limit is 0 or more"),
       (["1", "--no-stop", "--capture", "stop"], "--no-stop and --capture stop exclude each other"),

@@ -86,17 +86,6 @@ struct CSVReportTests {
 
   @Test("a long table reaches the sink in pieces, and a sink's refusal ends it")
   func streaming() {
-    struct Refusal: Error {}
-    struct CountingSink: ByteSink {
-      var writes = 0
-      var largest = 0
-      var refusesAfter = Int.max
-      mutating func write(_ bytes: Span<UInt8>) throws(Refusal) {
-        guard writes < refusesAfter else { throw Refusal() }
-        writes += 1
-        largest = max(largest, bytes.count)
-      }
-    }
     var report = ReportFixtures.python
     report.snapshot.chunks = (0..<20_000).map {
       Chunk(
@@ -110,7 +99,7 @@ struct CSVReportTests {
     #expect(sink.writes > 5)
     #expect(sink.largest < 128 << 10)
     var refusing = CountingSink(refusesAfter: 2)
-    #expect(throws: Refusal.self) {
+    #expect(throws: CountingSink.Refusal.self) {
       try CSVReports.writeChunks(report, filter: ChunkFilter(), limit: nil, to: &refusing)
     }
     #expect(refusing.writes == 2)

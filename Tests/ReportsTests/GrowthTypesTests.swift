@@ -102,9 +102,38 @@ struct GrowthTypesTests {
     #expect(churn.rows(.types).contains { $0.now.inUse.count > 0 })
   }
 
-  @Test("a history keeps no chunks, of which there can be millions")
+  @Test("however many types stay, those with most bytes have room")
+  func room() throws {
+    let all: Plan = (0..<3_000).map { ("Type\($0)", 32 + 16 * UInt64($0), 1) }
+    // Each sample has 150 more, larger than all before.
+    let history = history((1...20).map { Array(all.prefix(150 * $0)) })
+    let rows = history.rows(.types)
+    #expect((200...2_048).contains(rows.count))
+    #expect(history.untracked(.types) == 3_000 - rows.count)
+    for place in 2_800..<3_000 {
+      let newest = try #require(row(history, "Type\(place)"))
+      #expect(newest.now.inUse.count == 1 && newest.growthCount == 1)
+    }
+    let smallest = try #require(rows.map(\.now.inUse.bytes).min())
+    #expect(smallest > 16 * UInt64(3_000 - rows.count))
+  }
+
+  @Test("what the largest 4,096 types had is remembered, and what was smaller counts from nothing")
+  func remembered() throws {
+    let many: Plan = (0..<5_000).map { ("Type\($0)", 32 + 16 * UInt64(5_000 - $0), 1) }
+    var later = many
+    for place in [4_095, 4_096] { later[place].count = 200 }
+    let history = history([many, later])
+    #expect(try #require(row(history, "Type4095")).growthCount == 199)
+    #expect(try #require(row(history, "Type4096")).growthCount == 200)
+  }
+
+  @Test("a history keeps no chunks, of which there can be millions, and no types beside its rows")
   func memory() {
-    #expect(history([leak(0)]).latest?.snapshot.chunks.isEmpty == true)
+    let history = history([leak(0)])
+    #expect(history.latest?.snapshot.chunks.isEmpty == true)
+    #expect(history.latest?.held == HeldTypes())
+    #expect(self.history([nil]).latest?.held == nil)
   }
 
   @Test("chunks of a type are found among all")

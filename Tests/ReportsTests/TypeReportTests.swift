@@ -150,6 +150,41 @@ struct TypeReportTests {
     #expect(lines.contains { $0.contains("\"\(TypeFixtures.longName)\"") })
   }
 
+  @Test("a quote with a combining mark, one character, is a quote and doubled as one")
+  func combinedQuote() {
+    var report = report
+    report.held?.types[1].name = "\"\u{301},"
+    var sink = MemorySink()
+    CSVReports.writeTypes(report, types: TypeTableOptions(), to: &sink)
+    let field = [UInt8](",".utf8) + [0x22, 0x22, 0x22, 0xCC, 0x81, 0x2C, 0x22] + ",C++,".utf8
+    #expect(sink.bytes.firstRange(of: field) != nil, "\(sink.text)")
+    sink = MemorySink()
+    CSVReports.writeChunks(
+      report, filter: ChunkFilter(sizes: 112...112), limit: 1, showsTypes: true, to: &sink)
+    let end: [UInt8] = [0x2C, 0x22, 0x22, 0x22, 0xCC, 0x81, 0x2C, 0x22, 0x0A]
+    #expect(Array(sink.bytes.suffix(end.count)) == end, "\(sink.text)")
+  }
+
+  @Test(
+    "the addresses of very many chunks reach the sink in pieces, and a sink's refusal ends them")
+  func streaming() {
+    var report = report
+    let first = report.snapshot.chunks[0]
+    report.snapshot.chunks = [Chunk](repeating: first, count: 20_000)
+    let types = TypeTableOptions(addressLimit: .max)
+    var sink = CountingSink()
+    #expect(throws: Never.self) {
+      try TextTypes.write(report, types: types, options: ReportOptions(), to: &sink)
+    }
+    #expect(sink.writes > 5)
+    #expect(sink.largest < 128 << 10)
+    var refusing = CountingSink(refusesAfter: 2)
+    #expect(throws: CountingSink.Refusal.self) {
+      try TextTypes.write(report, types: types, options: ReportOptions(), to: &refusing)
+    }
+    #expect(refusing.writes == 2)
+  }
+
   @Test("chunks have their types on request, those that are not in use none")
   func chunks() throws {
     let filter = ChunkFilter(sizes: 96...96)

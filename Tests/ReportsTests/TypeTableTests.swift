@@ -43,7 +43,7 @@ struct TypeTableTests {
     let rows = try table("^Session$").rows
     #expect(rows.count == 1)
     #expect(rows[0].held == Tally(count: 50, bytes: 46 * 96 + 4 * 112))
-    #expect(rows[0].average == 97)
+    #expect(rows[0].held.average == 97)
     #expect(type(rows.first)?.evidence.rule == .rtti)
   }
 
@@ -67,11 +67,11 @@ struct TypeTableTests {
   func orders() throws {
     let counts = try table(order: .count).rows.map(\.held.count)
     #expect(counts == counts.sorted(by: >))
-    let averages = try table(order: .size).rows.map(\.average)
+    let averages = try table(order: .size).rows.map(\.held.average)
     #expect(averages == averages.sorted(by: >))
     let names = try table(order: .name).rows.compactMap { type($0)?.name }
     #expect(names == names.sorted())
-    let sizes = try table(.size, order: .name, isExact: true).rows.map(\.average)
+    let sizes = try table(.size, order: .name, isExact: true).rows.map(\.held.average)
     #expect(sizes == Set(inUse.map(\.size)).sorted())
     let arenas = try table(.arena, order: .name).rows.map(\.subject)
     #expect(arenas == [.arena(0), .arena(1), .arena(2), .arena(16), .arena(nil)])

@@ -8,9 +8,11 @@ extension HeapReport {
     var types: [HeldType] = [.unknown]
     var address: UInt64 = 0x55d0_c0ab_0010
     snapshot.chunks = []
+    var numbers: [String: Int] = [:]
     for (name, size, count) in plan {
-      let number = types.firstIndex { $0.name == name } ?? types.count
+      let number = numbers[name] ?? types.count
       if number == types.count {
+        numbers[name] = number
         types.append(
           HeldType(
             name: name, kind: .cxx, binary: "/srv/bin/server",

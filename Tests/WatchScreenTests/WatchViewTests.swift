@@ -204,7 +204,10 @@ struct WatchViewTests {
       expectHarmless(WatchView.render(history, state, now: 506))
       let types = WatchFixtures.types(
         naming: WatchFixtures.hostileName + String(repeating: "漢", count: columns))
-      let byType = WatchFixtures.state(columns, 24) { $0.growth.grouping = .types }
+      let byType = WatchFixtures.state(columns, 24) {
+        $0.growth.grouping = .types
+        $0.patternText = WatchFixtures.hostileName
+      }
       expectHarmless(WatchView.render(types, byType, now: 508))
     }
   }

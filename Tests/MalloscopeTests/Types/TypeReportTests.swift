@@ -31,6 +31,40 @@ struct TypeReportTests {
     #expect(run.output == "" && run.error.hasPrefix("malloscope: "))
   }
 
+  @Test(
+    "what a format cannot show is refused, told with those that can",
+    arguments: [
+      (["types", "--format", "csv", "--sizes"], "--sizes goes with --format text or json"),
+      (["types", "--format", "csv", "--addresses"], "--addresses goes with --format text or json"),
+      (["types", "--format", "pprof", "--sizes"], "--sizes goes with --format text or json"),
+      (["types", "--format", "collapsed", "--by", "size"], "--by size goes with \(Self.tables)"),
+      (
+        ["types", "--format", "prometheus", "--by", "arena"], "--by arena goes with \(Self.tables)"
+      ),
+      (["types", "--format", "prometheus", "--sort", "bytes"], "--sort goes with \(Self.tables)"),
+      (
+        ["types", "--format", "collapsed", "--limit", "3"],
+        "--limit goes with --format text, json, csv or prometheus"
+      ),
+      (["histogram", "--format", "prometheus", "--exact"], "--exact goes with \(Self.tables)"),
+      (
+        ["histogram", "--format", "prometheus", "--by", "type", "--sort", "name"],
+        "--sort goes with \(Self.tables)"
+      ),
+      (
+        ["histogram", "--format", "prometheus", "--limit", "3"],
+        "--limit with --format prometheus goes with --by type"
+      ),
+    ])
+  func formats(words: [String], fact: String) throws {
+    let run = try ToolRun(words + ["1", "-o", "/nonexistent/file"])
+    #expect(run.ending == .exit(64))
+    #expect(run.output == "")
+    #expect(run.error.hasPrefix("malloscope: \(fact)\n"), "\(run.error)")
+  }
+
+  private static let tables = "--format text, json or csv"
+
   @Test("rows by type, size, binary and arena are of the same chunks, as are all formats")
   func agreement() throws {
     let program = try started()
@@ -56,6 +90,11 @@ struct TypeReportTests {
     #expect(stacks.output.contains(";app::Session;"))
     let gauges = try ToolRun(["types", "\(program.pid)", "--format", "prometheus"])
     #expect(gauges.output.contains("type=\"app::Session\",kind=\"C++\""))
+    for verb in [["types"], ["histogram", "--by", "type"]] {
+      let two = try ToolRun(verb + ["\(program.pid)", "--format", "prometheus", "--limit", "2"])
+      #expect(
+        two.output.split(separator: "\n").count { $0.hasPrefix("malloscope_type_bytes{") } == 3)
+    }
     // Without types, the same totals.
     let plain = try ToolRun(["\(program.pid)", "--format", "prometheus"])
     #expect(plain.output.contains("state=\"in_use\"} \(inUse)\n"))
