@@ -176,11 +176,10 @@ struct ChunkStore {
     }
   }
 
-  /// All of them in one array, after they were looked at; blocks go as they are copied, so that there are
-  /// never two of each.
-  consuming func joined() -> [Chunk] {
+  /// Gives up all of them in one array, after they were looked at; mostly they ascend by address.
+  mutating func takeAll() -> [Chunk] {
     lookAtBeginnings()
-    return chunks.joined()
+    return chunks.takeAll()
   }
 }
 
@@ -322,15 +321,61 @@ private struct ChunkBlocks: Sendable {
   /// All blocks, the one that is being filled last.
   var blocks: [[Chunk]] { full + [current] }
 
-  consuming func joined() -> [Chunk] {
-    if full.isEmpty { return current }
-    var chunks: [Chunk] = []
-    chunks.reserveCapacity(count)
-    for index in full.indices {
-      chunks += full[index]
-      full[index] = []
+  /// Gives up all in one array, ascending by address: as far as they were added so, by putting the pieces of
+  /// that in order.
+  ///
+  /// A block goes when the last of it was copied, so that there are never two of each.
+  mutating func takeAll() -> [Chunk] {
+    full.append(current)
+    current = []
+    var pieces = full.indices.flatMap { Self.pieces(of: full[$0], block: $0) }
+    if full.count == 1, pieces.count < 2 { return full.removeLast() }
+    // The next one is the last, and mostly what is left of one goes in near there, too.
+    pieces.sort { $0.first > $1.first }
+    var left = full.map(\.count)
+    var chunks = [Chunk](hugeCapacity: left.reduce(0, +))
+    while var piece = pieces.popLast() {
+      if let next = pieces.last?.first,
+        next < full[piece.block][piece.range.upperBound - 1].userAddress
+      {
+        let rest = piece.split(full[piece.block], after: next)
+        pieces.insert(rest, at: pieces.partitionPoint(before: { $0.first > rest.first }))
+      }
+      chunks += full[piece.block][piece.range]
+      left[piece.block] -= piece.range.count
+      if left[piece.block] == 0 { full[piece.block] = [] }
     }
-    chunks += current
+    full = []
     return chunks
+  }
+
+  private static func pieces(of block: [Chunk], block number: Int) -> [Piece] {
+    var pieces: [Piece] = []
+    var start = 0
+    for index in block.indices
+    where index + 1 == block.count || block[index + 1].userAddress < block[index].userAddress {
+      pieces.append(
+        Piece(block: number, range: start..<index + 1, first: block[start].userAddress))
+      start = index + 1
+    }
+    return pieces
+  }
+}
+
+/// A part of a block of chunks that ascends by address.
+private struct Piece {
+  /// The number of the block.
+  var block: Int
+  /// The chunks; there is at least one.
+  var range: Range<Int>
+  /// The address of the first one.
+  var first: RemoteAddress
+
+  /// Keeps the chunks up to `address`, and returns the others, of which there is at least one.
+  mutating func split(_ chunks: [Chunk], after address: RemoteAddress) -> Piece {
+    let end = chunks[range].partitionPoint(before: { $0.userAddress <= address })
+    let rest = Piece(block: block, range: end..<range.upperBound, first: chunks[end].userAddress)
+    range = range.lowerBound..<end
+    return rest
   }
 }

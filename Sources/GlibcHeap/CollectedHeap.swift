@@ -60,7 +60,7 @@ package struct CollectedHeap {
     var snapshot = partial
     snapshot.sizes = sizes.classes
     snapshot.chunks = finishedChunks()
-    snapshot.references = references.joined()
+    snapshot.references = references.takeAll()
     snapshot.findings += log.findings
     snapshot.suppressedFindings = log.suppressed
     return snapshot
@@ -69,11 +69,8 @@ package struct CollectedHeap {
   /// The chunks with their final states, ascending by address.
   private mutating func finishedChunks() -> [Chunk] {
     for chunk in fastbinChunks { states[chunk] = .fastbin }
-    // Taken out, so that its blocks can go.
-    let store = chunks
-    chunks = ChunkStore()
-    var finished = store.joined()
-    // Sorting needs room for half of them; the walk has often met them in this order.
+    var finished = chunks.takeAll()
+    // Sorting needs room for half of them.
     let isSorted = finished.indices.dropFirst().allSatisfy {
       finished[$0 - 1].userAddress < finished[$0].userAddress
     }
@@ -286,12 +283,7 @@ struct FastbinLists: Sendable {
 extension Array {
   /// Where the element whose `key` is `address` is, in an array ascending by that key.
   func index(of address: UInt64, by key: (Element) -> UInt64) -> Int? {
-    var low = 0
-    var high = count
-    while low < high {
-      let middle = (low + high) / 2
-      if key(self[middle]) < address { low = middle + 1 } else { high = middle }
-    }
-    return low < count && key(self[low]) == address ? low : nil
+    let index = partitionPoint(before: { key($0) < address })
+    return index < count && key(self[index]) == address ? index : nil
   }
 }

@@ -137,13 +137,14 @@ struct ReferenceBlocks: Sendable {
     blocks.append(block)
   }
 
-  /// All in one array, ascending by place.
-  consuming func joined() -> [HeapReference] {
+  /// Gives up all in one array, ascending by place.
+  mutating func takeAll() -> [HeapReference] {
     var all = [HeapReference](hugeCapacity: count)
     for index in blocks.indices {
       all += blocks[index]
       blocks[index] = []
     }
+    self = ReferenceBlocks()
     let isAscending = all.indices.dropFirst().allSatisfy { all[$0 - 1].place <= all[$0].place }
     if !isAscending { all.sort { $0.place < $1.place } }
     return all

@@ -18,18 +18,10 @@ struct AddressIndex {
   /// The number of the last element of the list that begins at `place` or before, nil if none does.
   @inline(__always)
   func last(notAfter place: UInt64, _ address: (Int) -> UInt64) -> Int? {
-    var (low, high) = (0, starts.count)
-    while low < high {
-      let middle = (low + high) / 2
-      if starts[middle] <= place { low = middle + 1 } else { high = middle }
-    }
-    guard low > 0 else { return nil }
-    (low, high) = ((low - 1) * Self.step, min(low * Self.step, count))
-    while low < high {
-      let middle = (low + high) / 2
-      if address(middle) <= place { low = middle + 1 } else { high = middle }
-    }
-    return low - 1
+    let step = starts.partitionPoint(before: { $0 <= place })
+    guard step > 0 else { return nil }
+    let elements = (step - 1) * Self.step..<min(step * Self.step, count)
+    return elements.partitionPoint(before: { address($0) <= place }) - 1
   }
 }
 

@@ -26,7 +26,7 @@ extension TypeAttribution {
     let ascend = all.indices.dropFirst().allSatisfy { all[$0 - 1].address <= all[$0].address }
     if !ascend { all.sort { $0.address < $1.address } }
     guard !all.isEmpty else { return }
-    let finder = ChunkFinder(chunks)
+    let index = AddressIndex(count: chunks.count) { chunks[$0].userAddress.bits }
     let others = Questions(all)
     var next = 0
     for question in all {
@@ -36,8 +36,9 @@ extension TypeAttribution {
       else { continue }
       switch question.kind {
       case .link:
-        if let index = finder.chunk(holding: question.first),
-          chunks[index].userAddress.bits == question.first, chunks[index].size == chunks[next].size
+        let other = index.last(notAfter: question.first) { chunks[$0].userAddress.bits }
+        if let other, chunks[other].userAddress.bits == question.first,
+          chunks[other].size == chunks[next].size
         {
           chunks[next].held = unwritten
         }

@@ -87,7 +87,7 @@ package final class ProcessSymbols {
 
   private func module(at address: RemoteAddress) -> Int? {
     guard !binaries.isEmpty else { return nil }
-    let next = places.firstIndex(notBefore: { $0.range.lowerBound <= address })
+    let next = places.partitionPoint(before: { $0.range.lowerBound <= address })
     guard next > 0, places[next - 1].range.contains(address) else { return nil }
     return places[next - 1].module
   }

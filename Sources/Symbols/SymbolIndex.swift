@@ -1,6 +1,7 @@
 // The symbols of a file by address: which one a byte belongs to.
 
 import CElfutils
+import HeapModel
 
 /// The symbols of one file, ascending by address.
 ///
@@ -63,7 +64,7 @@ struct SymbolIndex {
 
   /// The symbol whose bytes hold ELF virtual address `address`.
   func entry(at address: UInt64) -> (number: Int, entry: Entry)? {
-    let next = spans.firstIndex(notBefore: { $0.start <= address })
+    let next = spans.partitionPoint(before: { $0.start <= address })
     guard next > 0, spans[next - 1].entry >= 0 else { return nil }
     let number = Int(spans[next - 1].entry)
     return (number, entries[number])

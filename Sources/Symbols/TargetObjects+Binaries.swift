@@ -65,7 +65,7 @@ extension TargetObjects {
     _ zeros: AddressRange, _ segment: ELFFile.ProgramHeader, to binary: inout MappedBinary,
     _ anonymous: [MemoryMapping]
   ) {
-    let first = anonymous.firstIndex(notBefore: { $0.range.upperBound <= zeros.lowerBound })
+    let first = anonymous.partitionPoint(before: { $0.range.upperBound <= zeros.lowerBound })
     for mapping in anonymous[first...] {
       guard mapping.range.overlaps(zeros) else { break }
       let range = AddressRange(

@@ -19,7 +19,7 @@ struct ChunkSampleTests {
   private func kept(of count: Int, limit: Int) -> [Int] {
     var store = ChunkStore(ChunkSample(limit: limit))
     for number in 0..<count { store.append(chunk(number)) }
-    return store.joined().map { Int(($0.userAddress.bits - 0x10_0010) / 64) }
+    return store.takeAll().map { Int(($0.userAddress.bits - 0x10_0010) / 64) }
   }
 
   @Test("as few as the limit, or fewer, are all kept", arguments: [2, 3, 7, 16, 500])
@@ -57,7 +57,7 @@ struct ChunkSampleTests {
     for number in 0..<1_000 { store.append(chunk(number, size: 32 + 16 * UInt64(number % 50))) }
     var seen = 0
     store.forEach { _ in seen += 1 }
-    let chunks = store.joined()
+    let chunks = store.takeAll()
     #expect(chunks.count == seen)
     #expect((5...10).contains(chunks.count))
     #expect(chunks.allSatisfy { (48...64).contains($0.size) })
@@ -66,14 +66,14 @@ struct ChunkSampleTests {
     for number in 0..<1_000 {
       rare.append(chunk(number, size: number == 777 ? 8_192 : 64))
     }
-    #expect(rare.joined() == [chunk(777, size: 8_192)])
+    #expect(rare.takeAll() == [chunk(777, size: 8_192)])
   }
 
   @Test("without a sample all are kept, in order")
   func all() {
     var store = ChunkStore()
     for number in 0..<3_000 { store.append(chunk(number)) }
-    #expect(store.joined() == (0..<3_000).map { chunk($0) })
+    #expect(store.takeAll() == (0..<3_000).map { chunk($0) })
   }
 
   @Test(

@@ -3,7 +3,7 @@
 extension RandomAccessCollection {
   /// The first place whose element does not come before what is looked for, as `isBefore` tells; elements
   /// for which it does come first.
-  func firstIndex(notBefore isBefore: (Element) -> Bool) -> Index {
+  @inlinable package func partitionPoint(before isBefore: (Element) -> Bool) -> Index {
     var low = startIndex
     var count = self.count
     while count > 0 {
