@@ -1,10 +1,12 @@
-// What entries that are types say: how large they are, and what they are called.
+// What entries that are types say: how large they are, and which ones they lead to.
 
 import CElfutils
 
 extension DebugEntry {
   /// How many types one may lead to before it is no typedef any more.
   static var typeDepth: Int { 8 }
+  /// How many bytes of a name take as long as an entry, where entries are counted.
+  static var charge: Int { 64 }
 
   /// Whether it is a class, a structure or a union.
   var isStructure: Bool {
@@ -34,7 +36,8 @@ extension DebugEntry {
         if overflow { return nil }
         count = product
       } else if type.tag == Int(DW_TAG_pointer_type) {
-        return count.multipliedReportingOverflow(by: 8).partialValue
+        let (product, overflow) = count.multipliedReportingOverflow(by: 8)
+        return overflow ? nil : product
       }
       guard let next = type.entry(Int(DW_AT_type)) else { return nil }
       type = next

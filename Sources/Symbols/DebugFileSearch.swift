@@ -20,10 +20,7 @@ package struct DebugLookup: Hashable, Sendable {
 /// Looks for debug files of what one process has mapped.
 package struct DebugFileSearch: Sendable {
   private let objects: TargetObjects
-  /// Where the user wants files to be looked for first.
-  private let directory: String?
-  /// The target's root directory.
-  private let root: String
+  private let files: DebugFiles
 
   /// The source file of malloc, in whatever directory.
   private static let source = "malloc.c"
@@ -32,8 +29,7 @@ package struct DebugFileSearch: Sendable {
   /// the library itself.
   package init(pid: Int32, objects: TargetObjects, directory: String?, procRoot: String = "/proc") {
     self.objects = objects
-    self.directory = directory
-    root = "\(procRoot)/\(pid)/root"
+    files = DebugFiles(directory: directory, root: "\(procRoot)/\(pid)/root")
   }
 
   /// Reads what a debug file says of the malloc in `loaded`.
@@ -43,32 +39,27 @@ package struct DebugFileSearch: Sendable {
   /// the symbol table alone is read.
   package func symbols(of loaded: LoadedImage, wantsTypes: Bool) -> DebugLookup {
     var lookup = DebugLookup()
+    var rejected: [SymbolError] = []
     let module = module(of: loaded)
-    let ways = DebugFileWays(
-      directory: directory, root: root,
-      names: directory == nil ? [] : names(of: loaded, module))
-    let buildID = loaded.image.buildID
-    for place in buildID.count > 1 ? ways.places(of: buildID) : [] {
-      do throws(SymbolError) {
-        guard let file = try ways.file(at: place, buildID: buildID) else { continue }
-        if try take(file, ways, wantsTypes: wantsTypes, &lookup) { return lookup }
-      } catch {
-        lookup.rejected.append(error)
-      }
+    var query = DebugFiles.Query(buildID: loaded.image.buildID, link: nil, path: loaded.path)
+    if let module, let file = try? objects.sections(of: module) { query.link = file.link }
+    let found: Void? = files.first(query, &rejected) { file throws(SymbolError) in
+      try take(file, query, wantsTypes: wantsTypes, &lookup)
     }
     // A library that was not stripped needs no other file.
-    if let module {
+    if found == nil, let module {
       do throws(SymbolError) {
         // What memory has of it has no symbol table.
-        guard let opened = try objects.openFile(of: module) else { return lookup }
-        let file = try DebugFile(opened.descriptor, path: loaded.path)
-        _ = try take(file, ways, wantsTypes: wantsTypes, &lookup)
-      } catch {
+        if let file = try objects.sections(of: module) {
+          try take(file, query, wantsTypes: wantsTypes, &lookup)
+        }
+      } catch .noSymbols {
         // Most are stripped, which needs no saying.
-        if case .noSymbols = error { return lookup }
-        lookup.rejected.append(error)
+      } catch {
+        rejected.append(error)
       }
     }
+    lookup.rejected = rejected
     return lookup
   }
 
@@ -78,46 +69,29 @@ package struct DebugFileSearch: Sendable {
     }
   }
 
-  /// What a debug file of the library may be called: as the library itself says, and like it.
-  private func names(of loaded: LoadedImage, _ module: LoadedModule?) -> [String] {
-    var link: String?
-    if let module, let opened = try? objects.openFile(of: module),
-      let file = try? DebugFile(opened.descriptor, path: loaded.path)
-    {
-      link = file.link
-    }
-    return DebugFileWays.names(link: link, path: loaded.path)
-  }
-
-  /// Takes what `file` says and returns whether no other need be looked at.
+  /// Takes what `file` says.
   private func take(
-    _ file: consuming DebugFile, _ ways: DebugFileWays, wantsTypes: Bool,
+    _ file: consuming DebugFile, _ query: DebugFiles.Query, wantsTypes: Bool,
     _ lookup: inout DebugLookup
-  ) throws(SymbolError) -> Bool {
-    let path = file.handle.path
+  ) throws(SymbolError) {
     let found = try file.symbols()
-    guard !found.symbols.isEmpty else { throw .noSymbols(path: path) }
+    guard !found.symbols.isEmpty else { throw .noSymbols(path: file.handle.path) }
     if lookup.symbols == nil { lookup.symbols = found.symbols }
-    guard wantsTypes else { return true }
-    let layouts = try layouts(in: file, codeAddress: found.codeAddress, ways)
+    guard wantsTypes else { return }
+    let layouts = try layouts(in: file, codeAddress: found.codeAddress, query)
     lookup.symbols = found.symbols
     lookup.symbols?.layouts = layouts
-    return true
   }
 
   private func layouts(
-    in file: consuming DebugFile, codeAddress: UInt64?, _ ways: DebugFileWays
+    in file: consuming DebugFile, codeAddress: UInt64?, _ query: DebugFiles.Query
   ) throws(SymbolError) -> [MallocSymbols.Structure: MallocSymbols.Layout] {
     let path = file.handle.path
     let part = file.sharedPart
-    guard let part, let shared = ways.sharedFile(part, besides: path) else {
-      let dwarf = try DwarfHandle.open(file.handle)
-      return try Self.layouts(in: dwarf, path: path, codeAddress, missing: part?.name)
-    }
-    let dwarf = try DwarfHandle.open(file.handle)
-    return try dwarf.sharing(shared) { dwarf throws(SymbolError) in
-      try Self.layouts(in: dwarf, path: path, codeAddress, missing: nil)
-    }
+    let shared = part.flatMap { files.ways(to: query).sharedFile($0, besides: path) }
+    let dwarf = try DwarfHandle.open(file.handle, sharing: shared)
+    return try Self.layouts(
+      in: dwarf, path: path, codeAddress, missing: shared == nil ? part?.name : nil)
   }
 
   private static func layouts(

@@ -70,11 +70,12 @@ struct DebugFileWays {
   }
 
   /// Opens the file that holds what several debug files, of which one is at `path`, share.
-  func sharedFile(_ part: (name: String, buildID: [UInt8]), besides path: String) -> DwarfHandle? {
+  func sharedFile(_ part: (name: String, buildID: [UInt8]), besides path: String) -> SharedDwarf? {
     guard part.buildID.count > 1 else { return nil }
     for place in places(ofShared: part.name, buildID: part.buildID, besides: path) {
       if let file = try? file(at: place, buildID: part.buildID) {
-        return try? DwarfHandle.open(file.handle)
+        guard let dwarf = try? DwarfHandle.open(file.handle) else { return nil }
+        return SharedDwarf(dwarf)
       }
     }
     return nil

@@ -12,6 +12,11 @@ package enum Demangling {
   private static let nameLimit = 4096
   /// The longest result, in bytes.
   private static let resultLimit = 1 << 16
+  /// The most parts of a C++ name that are looked through for an expansion, each as often as references can
+  /// lead to it: about 20 ms.
+  private static let expansionLimit = 1 << 24
+  /// The most lists of arguments behind parameters in a C++ name with a conversion; real ones have one.
+  private static let argumentsLimit = 8
 
   /// The source's name for the linker's name of something, or for the encoding of a C++ type as type
   /// information has it; nil if it is none that is known.
@@ -24,7 +29,7 @@ package enum Demangling {
   /// The source's name for a linker's name of C++, Swift or Rust.
   package static func symbol(_ name: String) -> String? {
     guard name.utf8.count <= nameLimit else { return nil }
-    let name = unversioned(name)
+    let name = String(Substring(name.utf8.unversioned))
     if name.hasPrefix("_Z") {
       // The first of Rust's encodings is C++'s, with a hash at the end.
       guard isQuick(name) else { return nil }
@@ -46,24 +51,52 @@ package enum Demangling {
 
   /// Whether the C++ demangler comes to an end soon.
   ///
-  /// It looks for what an expansion of a pack expands along every way to it, and each reference to an earlier
-  /// part can double the ways: a name of 217 bytes took hours. Real names expand a parameter itself.
+  /// In two cases it goes every way that there is, and each part of a name can double their number. What an
+  /// expansion of a pack expands is looked for through all references to other parts: a name of 217 bytes took
+  /// hours. Real names expand a parameter itself. And arguments behind a parameter in the type of a conversion
+  /// can belong to either, for which they are read twice: 126 bytes took half a minute.
   private static func isQuick(_ name: String) -> Bool {
-    let bytes = Array(name.utf8)
-    let expansions = ["Dp", "sp", "sZ", "sP"].map { Array($0.utf8) }
-    for start in bytes.indices.dropLast() where expansions.contains(Array(bytes[start...start + 1]))
-    {
-      let rest = bytes[(start + 2)...].drop { "ORKPV".utf8.contains($0) }
-      if rest.first == UInt8(ascii: "T") { continue }
-      if rest.count(where: { $0 == UInt8(ascii: "S") }) > 18 { return false }
+    let name = Array(name.utf8)
+    var references = 0
+    var arguments = 0
+    var hasExpansion = false
+    var hasConversion = false
+    for place in name.indices {
+      let rest = name[place...]
+      switch name[place] {
+      case UInt8(ascii: "S"):
+        if Self.rest(of: rest, behind: UInt8(ascii: "S")) != nil { references += 1 }
+      case UInt8(ascii: "T"):
+        let behind = Self.rest(of: rest, behind: UInt8(ascii: "T"))
+        if behind?.first == UInt8(ascii: "I") { arguments += 1 }
+      case UInt8(ascii: "c"):
+        if rest.starts(with: "cv".utf8) { hasConversion = true }
+      case UInt8(ascii: "D"), UInt8(ascii: "s"):
+        guard ["Dp", "sp", "sZ", "sP"].contains(where: { rest.starts(with: $0.utf8) }) else {
+          break
+        }
+        let expanded = rest.dropFirst(2).drop { "ORKPV".utf8.contains($0) }
+        let behind = Self.rest(of: expanded, behind: UInt8(ascii: "T"))
+        if behind == nil || behind?.first == UInt8(ascii: "I") { hasExpansion = true }
+      default:
+        break
+      }
     }
-    return true
+    return (!hasExpansion || name.count <= expansionLimit >> references)
+      && (!hasConversion || arguments <= argumentsLimit)
   }
 
-  /// The name without the version that the linker puts behind it (`malloc@@GLIBC_2.2.5`).
-  private static func unversioned(_ name: String) -> String {
-    guard let end = name.utf8.dropFirst().firstIndex(of: UInt8(ascii: "@")) else { return name }
-    return String(name[..<end])
+  /// What is behind a reference to a part (`S_`, `S0_`) or a parameter (`T_`, `T0_`) at the beginning of
+  /// `name`, nil if there is none.
+  private static func rest(
+    of name: ArraySlice<UInt8>, behind letter: UInt8
+  ) -> ArraySlice<UInt8>? {
+    guard name.first == letter else { return nil }
+    let rest = name.dropFirst().drop {
+      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0)
+        || (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains($0)
+    }
+    return rest.first == UInt8(ascii: "_") ? rest.dropFirst() : nil
   }
 
   private static func run(

@@ -20,37 +20,38 @@ import Glibc
 
   private let dwarf: OpaquePointer
   private let file: ElfHandle
+  /// What dwz has moved to a file that several share.
+  let shared: SharedDwarf?
+  /// How many bytes its sections have decompressed.
+  let byteCount: UInt64
 
-  private init(dwarf: OpaquePointer, file: consuming ElfHandle) {
+  private init(
+    dwarf: OpaquePointer, file: consuming ElfHandle, shared: SharedDwarf?, byteCount: UInt64
+  ) {
     unsafe self.dwarf = dwarf
     self.file = file
+    self.shared = shared
+    self.byteCount = byteCount
+    if let shared { unsafe dwarf_setalt(dwarf, shared.handle.dwarf) }
   }
 
   deinit {
     _ = unsafe dwarf_end(dwarf)
   }
 
-  /// Opens the debug information in `file`.
+  /// Opens the debug information in `file`, which finds in `shared` what it shares with others.
   ///
   /// - Throws: `SymbolError.noTypes`.
-  static func open(_ file: consuming ElfHandle) throws(SymbolError) -> DwarfHandle {
+  static func open(
+    _ file: consuming ElfHandle, sharing shared: SharedDwarf? = nil
+  ) throws(SymbolError) -> DwarfHandle {
     let path = file.path
     let size = file.hideDebugSections(otherThan: sections)
     guard size <= sizeLimit else { throw .noTypes(path: path, reason: .tooLarge(size)) }
     guard let dwarf = unsafe dwarf_begin_elf(file.elf, DWARF_C_READ, nil) else {
       throw .noTypes(path: path, reason: .unreadable(lastError()))
     }
-    return unsafe DwarfHandle(dwarf: dwarf, file: file)
-  }
-
-  /// Runs `body` while this one finds in `shared` what it shares with others.
-  func sharing<Value>(
-    _ shared: borrowing DwarfHandle,
-    _ body: (borrowing DwarfHandle) throws(SymbolError) -> Value
-  ) throws(SymbolError) -> Value {
-    unsafe dwarf_setalt(dwarf, shared.dwarf)
-    defer { unsafe dwarf_setalt(dwarf, nil) }
-    return try body(self)
+    return unsafe DwarfHandle(dwarf: dwarf, file: file, shared: shared, byteCount: size)
   }
 
   /// The unit with the code at ELF virtual address `address`, or else the one of the source file
@@ -88,14 +89,18 @@ import Glibc
     }
   }
 
-  /// Has this one find in `shared`, which must be open as long, what it shares with others.
-  func share(_ shared: borrowing DwarfHandle) {
-    unsafe dwarf_setalt(dwarf, shared.dwarf)
-  }
-
   private static func lastError() -> String {
     guard let message = unsafe dwarf_errmsg(-1) else { return "no reason given" }
     return unsafe String(cString: message)
+  }
+}
+
+/// Debug information that is open as long as others share it.
+final class SharedDwarf {
+  let handle: DwarfHandle
+
+  init(_ handle: consuming DwarfHandle) {
+    self.handle = handle
   }
 }
 
@@ -115,27 +120,20 @@ import Glibc
     return Int(unsafe dwarf_tag(&entry))
   }
 
-  /// Where it is in its file's section, which tells entries of a file apart.
-  var offset: UInt64 {
-    var entry = unsafe raw
-    return unsafe dwarf_dieoffset(&entry)
-  }
-
   /// Its place in our memory, which tells entries of all files apart.
   var identity: UInt { unsafe UInt(bitPattern: raw.addr) }
 
-  /// Its name.
+  /// Its name; nil if it has none, or one that is too long.
   var name: String? {
-    var entry = unsafe raw
-    guard let text = unsafe dwarf_diename(&entry) else { return nil }
-    return unsafe String(cString: text)
+    unsafe withName { unsafe String(decoding: $0, as: UTF8.self) }
   }
 
-  /// Calls `body` with the bytes of its name, nil if it has none.
+  /// Calls `body` with the bytes of its name; nil if it has none, or one that is too long.
   func withName<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result? {
     var entry = unsafe raw
     guard let text = unsafe dwarf_diename(&entry) else { return nil }
-    let count = unsafe strlen(text)
+    let count = unsafe strnlen(text, TypeSpelling.lengthLimit + 1)
+    guard count <= TypeSpelling.lengthLimit else { return nil }
     return unsafe text.withMemoryRebound(to: UInt8.self, capacity: count) {
       unsafe body(UnsafeBufferPointer(start: $0, count: count))
     }

@@ -12,8 +12,7 @@ extension ElfHandle {
     var alignment: UInt64
     /// Where it ends in memory, as an ELF virtual address.
     var addressEnd: UInt64
-    /// The size that it has in memory once it is decompressed, in bytes.
-    var expandedSize: UInt64
+    var isCompressed: Bool
   }
 
   /// The most section headers that are looked at: a libc's debug file has about 80, one of an
@@ -66,9 +65,9 @@ extension ElfHandle {
       }
       guard isForDebugging else { return true }
       if names.contains(section.name) {
-        total = total.addingReportingOverflow(section.expandedSize).partialValue
-        if section.expandedSize > total { total = .max }
-        return total != .max
+        let (sum, overflow) = total.addingReportingOverflow(expandedSize(of: section))
+        total = overflow ? .max : sum
+        return !overflow
       }
       var header = GElf_Shdr()
       if unsafe gelf_getshdr(raw, &header) != nil {
@@ -78,6 +77,16 @@ extension ElfHandle {
       return true
     }
     return total
+  }
+
+  /// How many bytes a section has at most, as it is or once it is decompressed.
+  private func expandedSize(of section: Section) -> UInt64 {
+    guard section.isCompressed else { return section.file.byteCount }
+    // libelf would read all of it to tell what its first bytes do: its kind and, from byte 8 on, the size.
+    guard let head = section.file.dropping(0, limit: 24),
+      let size = try? bytes(at: head).load(UInt64.self, at: 8)
+    else { return .max }
+    return max(size, section.file.byteCount)
   }
 
   /// Calls `body` with each section until it returns false.
@@ -91,13 +100,6 @@ extension ElfHandle {
       if unsafe gelf_getshdr(raw, &header) != nil,
         let name = unsafe elf_strptr(elf, names, Int(header.sh_name))
       {
-        var compression = GElf_Chdr()
-        var size = header.sh_size
-        if header.sh_flags & UInt64(SHF_COMPRESSED) != 0,
-          unsafe gelf_getchdr(raw, &compression) != nil
-        {
-          size = compression.ch_size
-        }
         let section = Section(
           number: min(unsafe elf_ndxscn(raw), Self.sectionLimit),
           name: unsafe String(cString: name), type: header.sh_type,
@@ -106,7 +108,7 @@ extension ElfHandle {
             byteCount: header.sh_type == UInt32(SHT_NOBITS) ? 0 : header.sh_size),
           alignment: header.sh_addralign,
           addressEnd: header.sh_addr.addingReportingOverflow(header.sh_size).partialValue,
-          expandedSize: size)
+          isCompressed: header.sh_flags & UInt64(SHF_COMPRESSED) != 0)
         if unsafe !body(raw, section) { return }
       }
       unsafe next = elf_nextscn(elf, raw)

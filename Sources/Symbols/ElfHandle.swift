@@ -159,8 +159,8 @@ import LinuxTarget
 
   /// The bytes at `range`, which must lie within the file.
   ///
-  /// libelf keeps its copy until the handle is closed: tables are read with this, searches through
-  /// large parts are not.
+  /// Of pieces of a file up to 256 KiB libelf keeps a copy until the handle is closed: searches through large
+  /// parts are not made with this.
   func bytes(at range: FileRange) throws(SymbolError) -> FileBytes {
     let (end, overflow) = range.offset.addingReportingOverflow(range.byteCount)
     guard !overflow, end <= fileSize, range.byteCount <= Self.pieceLimit else {
@@ -212,8 +212,9 @@ import LinuxTarget
     }
   }
 
-  /// Fills `bytes` from `offset` on and returns how many leading bytes it filled: as
-  /// `OwnedDescriptor.read`, for searches through large parts.
+  /// Fills `bytes` from `offset` on and returns how many leading bytes it filled, without a copy that is kept.
+  ///
+  /// In a process's memory that is all or none, and of bytes that were handed over always none.
   func read(at offset: UInt64, into bytes: inout [UInt8]) -> Int {
     switch source {
     case .file(let descriptor):

@@ -82,6 +82,21 @@ package struct LoadedModule: Hashable, Sendable {
       }.prefix { $0.base.fileOffset != 0 })
   }
 
+  /// All of `modules`, ascending, each with its `continuations`.
+  static func joined(_ modules: [LoadedModule]) -> [LoadedModule] {
+    var groups: [[LoadedModule]] = []
+    var openGroups: [FileIdentity: Int] = [:]
+    for module in modules {
+      if module.base.fileOffset != 0, let group = openGroups[module.file] {
+        groups[group].append(module)
+      } else {
+        openGroups[module.file] = groups.count
+        groups.append([module])
+      }
+    }
+    return groups.map { $0[0].joined(with: Array($0.dropFirst())) }
+  }
+
   /// This one and its `continuations`.
   func joined(with continuations: [LoadedModule]) -> LoadedModule {
     LoadedModule(base, mappings.dropFirst() + continuations.flatMap(\.mappings))

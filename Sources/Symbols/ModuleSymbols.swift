@@ -17,11 +17,16 @@ final class ModuleSymbols {
 
   /// The most symbols that are kept.
   private static let namedLimit = 1 << 15
+  private let allowance: ReadingAllowance
 
   /// Reads the symbols of `module`.
   ///
   /// - Throws: what opening it throws.
-  init(_ module: LoadedModule, _ objects: TargetObjects, _ files: DebugFiles) throws(SymbolError) {
+  init(
+    _ module: LoadedModule, _ objects: TargetObjects, _ files: DebugFiles,
+    _ allowance: ReadingAllowance
+  ) throws(SymbolError) {
+    self.allowance = allowance
     let file = try objects.open(module)
     bias = try file.loadBias(of: module)
     var tables: [SymbolTable] = []
@@ -31,10 +36,12 @@ final class ModuleSymbols {
     } catch {
       failures.append(error)
     }
-    let found = Self.largerTable(file, module, objects, files, &failures)
-    if let found { tables.append(found) }
+    let whole = Self.wholeTable(file, module, objects, files, &failures)
+    let packed = whole == nil ? Self.packedTable(module, objects, &failures) : nil
+    tables += [whole, packed].compactMap(\.self)
     index = SymbolIndex(tables)
-    gap = found == nil ? Self.gap(file, failures) : nil
+    gap = whole == nil ? Self.gap(file, failures, hasFunctions: packed != nil) : nil
+    allowance.take(index.byteCount)
   }
 
   /// The symbol whose bytes hold `address`; `path` is that of its file.
@@ -45,40 +52,57 @@ final class ModuleSymbols {
     let symbol = NamedSymbol(
       linkerName: name, name: Demangling.symbol(name) ?? name, kind: entry.kind,
       start: RemoteAddress(entry.start &+ bias), byteCount: entry.byteCount, binary: path)
-    if named.count < Self.namedLimit { named[number] = symbol }
+    if named.count < Self.namedLimit, !allowance.isUsedUp {
+      named[number] = symbol
+      allowance.take(
+        MemoryLayout<NamedSymbol>.stride + symbol.linkerName.utf8.count + symbol.name.utf8.count)
+    }
     return symbol
   }
 
-  /// The table with more than what the file exports: its own, a debug file's, or the packed one in it.
-  private static func largerTable(
+  /// The table with all that the file has names for: its own, or a debug file's.
+  private static func wholeTable(
     _ file: borrowing ELFFile, _ module: LoadedModule, _ objects: TargetObjects,
-    _ files: DebugFiles,
-    _ failures: inout [SymbolError]
+    _ files: DebugFiles, _ failures: inout [SymbolError]
   ) -> SymbolTable? {
+    var query = DebugFiles.Query(buildID: file.buildID, link: nil, path: module.name)
     do throws(SymbolError) {
       if let own = try file.allSymbols() { return own }
     } catch {
       failures.append(error)
     }
-    var link: String?
-    var packed: ElfHandle?
-    if let opened = try? objects.openFile(of: module),
-      let own = try? DebugFile(opened.descriptor, path: module.name)
-    {
-      link = own.link
-      packed = try? own.packedSymbols()
+    do throws(SymbolError) {
+      if let sections = try objects.sections(of: module) { query.link = sections.link }
+    } catch {
+      failures.append(error)
     }
-    let query = DebugFiles.Query(buildID: file.buildID, link: link, path: module.name)
-    let separate = files.first(query, &failures) { debug throws(SymbolError) in
+    return files.first(query, &failures) { debug throws(SymbolError) in
       try debug.handle.symbolTable()
     }
-    if let separate { return separate }
-    guard let packed else { return nil }
-    return try? packed.symbolTable()
   }
 
-  private static func gap(_ file: borrowing ELFFile, _ failures: [SymbolError]) -> String {
-    var text = "no symbol table beyond exported names; "
+  /// The table that is packed in the file: of functions, as distributions make it.
+  private static func packedTable(
+    _ module: LoadedModule, _ objects: TargetObjects, _ failures: inout [SymbolError]
+  ) -> SymbolTable? {
+    do throws(SymbolError) {
+      guard let sections = try objects.sections(of: module),
+        let packed = try sections.packedSymbols()
+      else { return nil }
+      return try packed.symbolTable()
+    } catch {
+      failures.append(error)
+      return nil
+    }
+  }
+
+  private static func gap(
+    _ file: borrowing ELFFile, _ failures: [SymbolError], hasFunctions: Bool
+  ) -> String {
+    var text =
+      hasFunctions
+      ? "only functions beyond exported names (.gnu_debugdata); "
+      : "no symbol table beyond exported names; "
     if case .memory = file.substitute?.kind {
       text += "its file is gone, and memory has no other; "
     }
@@ -97,50 +121,5 @@ extension SymbolIndex.Entry {
     case STT_OBJECT: .data
     default: .other
     }
-  }
-}
-
-/// Where debug files of one process's files are looked for.
-struct DebugFiles {
-  /// Where the user wants files to be looked for first.
-  let directory: String?
-  /// The target's root directory.
-  let root: String
-
-  /// Whose debug file is looked for.
-  struct Query {
-    var buildID: [UInt8]
-    /// The name that the file gives its debug file.
-    var link: String?
-    /// The file's path as the target names it.
-    var path: String
-  }
-
-  /// What `use` makes of the first debug file that has the build id, and of which it makes something; why
-  /// others were not taken is added to `rejected`.
-  func first<Value>(
-    _ query: Query, _ rejected: inout [SymbolError],
-    _ use: (consuming DebugFile) throws(SymbolError) -> Value?
-  ) -> Value? {
-    guard query.buildID.count > 1 else { return nil }
-    let ways = ways(to: query)
-    var places = ways.places(of: query.buildID)
-    if let link = query.link { places += ways.places(linked: link, from: query.path) }
-    for place in places {
-      do throws(SymbolError) {
-        guard let file = try ways.file(at: place, buildID: query.buildID) else { continue }
-        if let value = try use(file) { return value }
-      } catch {
-        rejected.append(error)
-      }
-    }
-    return nil
-  }
-
-  /// The places for a query.
-  func ways(to query: Query) -> DebugFileWays {
-    DebugFileWays(
-      directory: directory, root: root,
-      names: directory == nil ? [] : DebugFileWays.names(link: query.link, path: query.path))
   }
 }

@@ -18,6 +18,11 @@ extension ProcessSymbols {
 
   private func types(of number: Int) -> TypeIndex? {
     if let known = types[number] { return known }
+    guard !allowance.isUsedUp else {
+      types[number] = .some(nil)
+      missing[number, default: []].append("no types: those of other files take too much memory")
+      return nil
+    }
     var failures: [SymbolError] = []
     let found = readTypes(of: number, &failures)
     types[number] = .some(found)
@@ -32,35 +37,31 @@ extension ProcessSymbols {
   private func readTypes(of number: Int, _ failures: inout [SymbolError]) -> TypeIndex? {
     let module = modules[number]
     var query = DebugFiles.Query(buildID: binaries[number].buildID, link: nil, path: module.name)
-    if let opened = try? objects.openFile(of: module) {
-      do throws(SymbolError) {
-        let file = try DebugFile(opened.descriptor, path: module.name)
+    do throws(SymbolError) {
+      if let file = try objects.sections(of: module) {
         query.link = file.link
-        if file.hasTypes { return try index(file, query) }
-      } catch {
-        failures.append(error)
+        if file.hasTypes { return try index(file, query, of: number) }
       }
+    } catch {
+      failures.append(error)
     }
     return files.first(query, &failures) { file throws(SymbolError) in
-      file.hasTypes ? try index(file, query) : nil
+      file.hasTypes ? try index(file, query, of: number) : nil
     }
   }
 
   private func index(
-    _ file: consuming DebugFile, _ query: DebugFiles.Query
+    _ file: consuming DebugFile, _ query: DebugFiles.Query, of number: Int
   ) throws(SymbolError) -> TypeIndex {
     let path = file.handle.path
-    guard let part = file.sharedPart else {
-      return TypeIndex(try DwarfHandle.open(file.handle), sharing: nil)
-    }
-    guard let shared = files.ways(to: query).sharedFile(part, besides: path) else {
+    let part = file.sharedPart
+    let shared = part.flatMap { files.ways(to: query).sharedFile($0, besides: path) }
+    let dwarf = try DwarfHandle.open(file.handle, sharing: shared)
+    if let part, shared == nil {
       let error = SymbolError.noTypes(path: path, reason: .inMissingFile(part.name))
-      if let number = binaries.firstIndex(where: { $0.path == query.path }) {
-        missing[number, default: []].append("not all types: \(error.description)")
-      }
-      return TypeIndex(try DwarfHandle.open(file.handle), sharing: nil)
+      missing[number, default: []].append("not all types: \(error.description)")
     }
-    return TypeIndex(try DwarfHandle.open(file.handle), sharing: OpenTypes(shared))
+    return TypeIndex(dwarf, scopes, allowance)
   }
 }
 

@@ -11,12 +11,16 @@ package final class ProcessSymbols {
   let objects: TargetObjects
   let files: DebugFiles
   private let mappings: [MemoryMapping]
-  /// The files, in the order of `binaries`.
+  /// The files, in the order of `binaries`, which finds them: none until that is first asked for.
   private(set) var modules: [LoadedModule] = []
   private var places: [(range: AddressRange, module: Int)] = []
   /// What was read of files, by their numbers; nil for one that could not be.
   private var symbols: [Int: ModuleSymbols?] = [:]
   var types: [Int: TypeIndex?] = [:]
+  /// What all of them may take.
+  let allowance: ReadingAllowance
+  /// What types are called.
+  let scopes = TypeScopes()
   /// What is missing of the files that were asked, by their numbers.
   var missing: [Int: [String]] = [:]
 
@@ -24,11 +28,22 @@ package final class ProcessSymbols {
   ///
   /// Its memory is read by the id of a thread of it, `memoryID`, if not by its own. Debug files are looked for
   /// in `directory` first, if there is one.
-  package init(
+  package convenience init(
     pid: Int32, mappings: [MemoryMapping], memoryID: Int32? = nil, directory: String? = nil,
     procRoot: String = "/proc"
   ) {
+    self.init(
+      pid: pid, mappings: mappings, memoryID: memoryID, directory: directory, procRoot: procRoot,
+      allowance: ReadingAllowance())
+  }
+
+  /// The same, with a bound for what all files' symbols and types may take.
+  init(
+    pid: Int32, mappings: [MemoryMapping], memoryID: Int32? = nil, directory: String? = nil,
+    procRoot: String = "/proc", allowance: ReadingAllowance
+  ) {
     self.mappings = mappings
+    self.allowance = allowance
     objects = TargetObjects(pid: pid, mappings: mappings, procRoot: procRoot, memoryID: memoryID)
     files = DebugFiles(directory: directory, root: "\(procRoot)/\(pid)/root")
   }
@@ -94,9 +109,14 @@ package final class ProcessSymbols {
 
   private func symbols(of number: Int) -> ModuleSymbols? {
     if let known = symbols[number] { return known }
+    guard !allowance.isUsedUp else {
+      symbols[number] = .some(nil)
+      missing[number, default: []].append("no symbols: those of other files take too much memory")
+      return nil
+    }
     var found: ModuleSymbols?
     do throws(SymbolError) {
-      let read = try ModuleSymbols(modules[number], objects, files)
+      let read = try ModuleSymbols(modules[number], objects, files, allowance)
       if let gap = read.gap { missing[number, default: []].append(gap) }
       found = read
     } catch {

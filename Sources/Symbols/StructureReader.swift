@@ -12,8 +12,6 @@ struct StructureReader {
   /// Units that were read, by identity: a damaged file can have units import each other.
   private var seen: Set<UInt> = []
 
-  /// How many types one may lead to before it is no typedef any more.
-  private static let typeDepth = 8
   /// How many members of a structure are read.
   private static let memberLimit = 256
 
@@ -66,7 +64,7 @@ struct StructureReader {
   /// The complete structure that `entry` is, or whose type it has, or points to.
   private static func structure(from entry: DebugEntry) -> DebugEntry? {
     var entry = entry
-    for _ in 0..<typeDepth {
+    for _ in 0..<DebugEntry.typeDepth {
       if entry.tag == Int(DW_TAG_structure_type) {
         return entry.has(Int(DW_AT_declaration)) ? nil : entry
       }

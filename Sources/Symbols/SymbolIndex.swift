@@ -46,7 +46,7 @@ struct SymbolIndex {
     for (number, table) in tables.enumerated() {
       for index in 0..<table.count {
         guard let symbol = Symbol(table.symbols, at: index * Symbol.byteCount), symbol.isAddress,
-          symbol.nameOffset != 0
+          symbol.nameOffset != 0, !Self.isMark(symbol, table.names)
         else { continue }
         entries.append(
           Entry(
@@ -59,8 +59,11 @@ struct SymbolIndex {
     makeSpans()
   }
 
-  /// How many symbols there are, those with the same place counted each.
-  var count: Int { entries.count }
+  /// How many bytes it takes.
+  var byteCount: Int {
+    names.reduce(0) { $0 + $1.count } + entries.count * MemoryLayout<Entry>.stride
+      + spans.count * MemoryLayout<Span>.stride
+  }
 
   /// The symbol whose bytes hold ELF virtual address `address`.
   func entry(at address: UInt64) -> (number: Int, entry: Entry)? {
@@ -75,8 +78,7 @@ struct SymbolIndex {
     guard names.indices.contains(Int(entry.table)),
       let bytes = names[Int(entry.table)].text(at: Int(entry.name), limit: Self.nameLimit)
     else { return "" }
-    let end = bytes.dropFirst().firstIndex(of: UInt8(ascii: "@")) ?? bytes.endIndex
-    return String(decoding: bytes[..<end], as: UTF8.self)
+    return String(decoding: bytes.unversioned, as: UTF8.self)
   }
 
   /// The ELF virtual address of the best symbol called `name`.
@@ -84,15 +86,27 @@ struct SymbolIndex {
     let wanted = Array(name.utf8)
     guard !wanted.isEmpty else { return nil }
     var best: Entry?
-    for entry in entries where (best?.rank ?? 0) <= entry.rank {
+    for entry in entries {
+      if let best, best.rank >= entry.rank { continue }
       let table = names[Int(entry.table)]
       guard table.begins(with: wanted, at: Int(entry.name)),
         let end = table.load(UInt8.self, at: Int(entry.name) + wanted.count),
-        end == 0 || end == UInt8(ascii: "@"), best == nil || entry.rank > (best?.rank ?? 0)
+        end == 0 || end == UInt8(ascii: "@")
       else { continue }
       best = entry
     }
     return best?.start
+  }
+
+  /// Whether it says only that code (`$x`) or data (`$d`) begins here, as AArch64's assembler marks it; more
+  /// may follow behind a dot.
+  private static func isMark(_ symbol: Symbol, _ names: FileBytes) -> Bool {
+    let place = Int(symbol.nameOffset)
+    guard Int32(symbol.type) == STT_NOTYPE, let mark = names.load(UInt16.self, at: place),
+      mark == 0x7824 || mark == 0x6424
+    else { return false }
+    let next = names.load(UInt8.self, at: place + 2)
+    return next == 0 || next == UInt8(ascii: ".")
   }
 
   /// Sizes before none; global before weak before local; vtables and Swift's names before aliases.

@@ -48,6 +48,13 @@ func gnuHash(_ name: some Sequence<UInt8>) -> UInt32 {
   name.reduce(5381) { $0 &* 33 &+ UInt32($1) }
 }
 
+extension Collection<UInt8> {
+  /// A linker's name without the version that is put behind it (`malloc@@GLIBC_2.2.5`).
+  var unversioned: SubSequence {
+    self[..<(dropFirst().firstIndex(of: UInt8(ascii: "@")) ?? endIndex)]
+  }
+}
+
 /// A symbol table and its names, copied out of a file.
 struct SymbolTable {
   /// Names longer than this match nothing: without a bound, every symbol of a hostile file could

@@ -5,6 +5,9 @@ import HeapModel
 import LinuxTarget
 
 extension TargetObjects {
+  /// The most mappings that one segment's zeros are taken from: a program has them split in a few.
+  private static var zeroMappingLimit: Int { 64 }
+
   /// The programs and libraries among the loaded files, ascending by address; `mappings` are all of the
   /// process.
   func binaries(_ mappings: [MemoryMapping]) -> [(module: LoadedModule, binary: MappedBinary)] {
@@ -12,11 +15,7 @@ extension TargetObjects {
     let anonymous = mappings.filter(\.isPrivateAnonymous)
       .sorted { $0.range.lowerBound < $1.range.lowerBound }
     var found: [(module: LoadedModule, binary: MappedBinary)] = []
-    var joined: Set<LoadedModule> = []
-    for first in modules where !joined.contains(first) {
-      let rest = first.continuations(among: modules)
-      joined.formUnion(rest)
-      let module = first.joined(with: rest)
+    for module in LoadedModule.joined(modules) {
       // One mapping that cannot be executed is a file that the program reads.
       guard module.mappings.count > 1 || !module.executableRanges.isEmpty else { continue }
       var binary = MappedBinary(
@@ -60,20 +59,29 @@ extension TargetObjects {
     binary.parts.sort { $0.range.lowerBound < $1.range.lowerBound }
   }
 
-  /// Adds what of `zeros` lies in memory that is no file's: in mappings of `anonymous`, ascending.
+  /// Adds what of `zeros` lies in memory that is no file's and follows without a gap: in mappings of
+  /// `anonymous`, ascending.
   private func addZeros(
     _ zeros: AddressRange, _ segment: ELFFile.ProgramHeader, to binary: inout MappedBinary,
     _ anonymous: [MemoryMapping]
   ) {
     let first = anonymous.partitionPoint(before: { $0.range.upperBound <= zeros.lowerBound })
-    for mapping in anonymous[first...] {
-      guard mapping.range.overlaps(zeros) else { break }
+    var end: RemoteAddress?
+    var last: Int?
+    for mapping in anonymous[first...].prefix(Self.zeroMappingLimit) {
+      guard mapping.range.overlaps(zeros), end == nil || end == mapping.range.lowerBound else {
+        break
+      }
+      end = mapping.range.upperBound
       let range = AddressRange(
         max(zeros.lowerBound, mapping.range.lowerBound),
         min(zeros.upperBound, mapping.range.upperBound))
-      if let last = binary.parts.lastIndex(where: {
-        $0.range.upperBound == range.lowerBound && $0.isWritable == mapping.isWritable
-      }) {
+      if last == nil {
+        // The first one continues what the file has of the segment, if it has any of it.
+        last = binary.parts.lastIndex { $0.range.upperBound == range.lowerBound }
+        guard last != nil || range.lowerBound == zeros.lowerBound else { break }
+      }
+      if let last, binary.parts[last].isWritable == mapping.isWritable {
         let part = binary.parts[last].range
         binary.parts[last].range = AddressRange(part.lowerBound, range.upperBound)
       } else {
@@ -82,6 +90,7 @@ extension TargetObjects {
           MappedBinary.Part(
             range: range, fileOffset: offset, isExecutable: mapping.isExecutable,
             isWritable: mapping.isWritable))
+        last = binary.parts.indices.last
       }
     }
   }

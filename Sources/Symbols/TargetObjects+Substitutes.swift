@@ -60,6 +60,14 @@ extension TargetObjects {
     return attempts.lazy.filter { $0.path == path }.first.flatMap(files.openOther)
   }
 
+  /// The sections of the file of `module`, nil if only memory has it, where there are none.
+  ///
+  /// - Throws: what `openFile` and `DebugFile` throw.
+  func sections(of module: LoadedModule) throws(SymbolError) -> DebugFile? {
+    guard let opened = try openFile(of: module) else { return nil }
+    return try DebugFile(opened.descriptor, path: module.name)
+  }
+
   /// The ways that were tried to a file that is no longer there, or that we cannot get to; nil if something
   /// else is the matter, or if it is no regular file: to read a device's memory can do anything.
   private func lostFile(_ error: SymbolError) -> [OpenAttempt]? {

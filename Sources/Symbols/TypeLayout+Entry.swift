@@ -22,6 +22,13 @@ extension TypeLayout {
     .map(\.element)
   }
 
+  /// How many bytes its fields and their names take.
+  var byteCountInMemory: Int {
+    fields.reduce(0) {
+      $0 + MemoryLayout<Field>.stride + $1.name.utf8.count + $1.typeName.utf8.count
+    }
+  }
+
   private mutating func add(
     membersOf entry: DebugEntry, at start: UInt64, _ scopes: TypeScopes, depth: Int
   ) {

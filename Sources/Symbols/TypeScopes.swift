@@ -2,12 +2,14 @@
 
 import CElfutils
 
-/// Names entries that are types, as the source would.
+/// Names entries that are types, as the source would, in any of a process's files.
 ///
 /// An entry does not lead to the scope that it is in: that is learnt from a pass over its unit.
 final class TypeScopes {
   /// Of the units that were looked through, what is in front of the names of the types in a scope.
   private var units: [UInt: [UInt: String]] = [:]
+  /// How many entries were looked at for these.
+  private var kept = 0
 
   /// How many units are being looked through, each because of one of the one before.
   private var nesting = 0
@@ -17,7 +19,6 @@ final class TypeScopes {
 
   /// Enough for what one type's members need.
   static let entryLimit = 1 << 21
-  private static let unitLimit = 32
   private static let nestingLimit = 4
   private static let depthLimit = 16
 
@@ -25,7 +26,9 @@ final class TypeScopes {
   func name(of type: DebugEntry) -> String? {
     let type = type.complete
     guard let name = type.name, !name.isEmpty else { return nil }
-    return prefix(of: type) + name
+    let full = prefix(of: type) + name
+    entriesLeft -= full.utf8.count / DebugEntry.charge
+    return full
   }
 
   /// What a member's type is called; empty if it has no name.
@@ -55,14 +58,27 @@ final class TypeScopes {
   private func prefix(of type: DebugEntry) -> String {
     guard let unit = type.unit else { return "" }
     if let known = units[unit.identity] { return known[type.identity] ?? "" }
-    if units.count >= Self.unitLimit { units = [:] }
     guard nesting < Self.nestingLimit else { return "" }
     nesting += 1
     defer { nesting -= 1 }
     var found: [UInt: String] = [:]
+    let before = entriesLeft
     add(childrenOf: unit, scope: "", depth: 0, to: &found)
-    units[unit.identity] = found
+    // What was left in the middle would pass for all; but a unit that takes most of what there is would be
+    // looked through each time.
+    if entriesLeft > 0 || before > Self.entryLimit / 2 {
+      keep(found, of: unit, cost: before - entriesLeft)
+    }
     return found[type.identity] ?? ""
+  }
+
+  private func keep(_ found: [UInt: String], of unit: DebugEntry, cost: Int) {
+    if kept + cost > 2 * Self.entryLimit {
+      units = [:]
+      kept = 0
+    }
+    units[unit.identity] = found
+    kept += cost
   }
 
   private func add(
@@ -90,6 +106,7 @@ final class TypeScopes {
           outer.isEmpty && entry.has(Int(DW_AT_signature))
           ? self.name(of: entry) : (entry.complete.name ?? unnamed).map { outer + $0 }
         if let full {
+          entriesLeft -= full.utf8.count / DebugEntry.charge
           add(childrenOf: entry, scope: "\(full)::", depth: depth + 1, to: &found)
         }
       }

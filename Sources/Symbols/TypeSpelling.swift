@@ -29,12 +29,7 @@ struct TypeSpelling {
   /// The name in the common spelling.
   static func common(_ name: some Sequence<UInt8>) -> [UInt8] {
     var spelling = TypeSpelling(Array(name))
-    while spelling.place < spelling.text.count {
-      let before = spelling.place
-      spelling.takeType(depth: 0)
-      // A bracket that closes nothing.
-      if spelling.place == before { spelling.takeLetter() }
-    }
+    spelling.takeType(depth: 0)
     return spelling.result
   }
 
@@ -69,7 +64,7 @@ struct TypeSpelling {
     place += 1
   }
 
-  /// Takes a type up to the comma or the bracket behind it.
+  /// Takes a type up to the comma or the bracket behind it; if it is in none, all there is.
   private mutating func takeType(depth: Int) {
     var waiting: [[UInt8]] = []
     var words: [Int] = []

@@ -118,6 +118,29 @@ struct DamagedDebugFileTests {
       search(in: directory.path).symbols(of: loaded, wantsTypes: true) == DebugLookup())
   }
 
+  @Test("a compressed section as large as a sparse file is not read", .timeLimit(.minutes(1)))
+  func sparse() throws {
+    let directory = try TestKit.TemporaryDirectory()
+    let (original, loaded) = try Self.files(directory, "-gz=zlib")
+    var bytes = original
+    let file = FileBytes(bytes: bytes)
+    let table = Int(try #require(file.load(UInt64.self, at: 40)))
+    // The flag of compressed sections is 0x800; the size is at byte 32 of a header.
+    for header in stride(from: table, to: bytes.count - 63, by: 64)
+    where file.load(UInt64.self, at: header + 8) == 0x800 {
+      bytes.replaceSubrange(header + 32..<header + 40, with: [0, 0, 0, 0, 32, 0, 0, 0])
+    }
+    let place = directory.file("libc.so.6.debug")
+    try Self.put(bytes, at: place)
+    try #require(truncate(place, 1 << 40) == 0)
+    let lookup = search(in: directory.path).symbols(of: loaded, wantsTypes: true)
+    #expect(lookup.symbols?.variables.count == 2)
+    guard case .noTypes(place, .tooLarge) = lookup.rejected.first else {
+      Issue.record("\(lookup.rejected)")
+      return
+    }
+  }
+
   @Test("structures that are in another file are missed, and that file is named")
   func missingShared() throws {
     let directory = try TestKit.TemporaryDirectory()

@@ -198,6 +198,52 @@ struct DemanglingTests {
     }
   }
 
+  /// Names that took the C++ demangler hours: each level doubles the ways that it tries.
+  static let endless: [String] = {
+    let levels = 1...40
+    let within = levels.map { "\(cxxReference($0))E" }.joined()
+    let before = "FviiE" + levels.map { "Fv\(cxxReference($0))\(cxxReference($0))E" }.joined()
+    let last = cxxReference(41)
+    let few = (2...18).map { "\(cxxReference($0))E" }.joined()
+    return [
+      "_Z1fIJEEvDp" + String(repeating: "F", count: 17) + "PFv"
+        + String(repeating: "i", count: 3800)
+        + "E" + few,
+      "_Z1fIJEEvDp" + String(repeating: "F", count: 40) + "Pi" + within,
+      "_Z1fI\(before)EDp\(last)v", "_Z1fI\(before)EDpRKT_I\(last)Ev",
+      "_Z1fI\(before)EDTcl1gspcv\(last)fp_EEv",
+      "_ZN1Acv" + String(repeating: "T_I", count: 60) + "i" + String(repeating: "E", count: 60)
+        + "Ev",
+    ]
+  }()
+
+  private static func cxxReference(_ number: Int) -> String {
+    number == 0 ? "S_" : "S\(String(number - 1, radix: 36).uppercased())_"
+  }
+
+  @Test(
+    "a name for which the C++ demangler tries every way has no other name", .timeLimit(.minutes(1)),
+    arguments: endless)
+  func everyWay(name: String) {
+    let time = ContinuousClock().measure { #expect(Demangling.symbol(name) == nil) }
+    #expect(time < .seconds(5), "\(time)")
+  }
+
+  @Test("names with packs and conversions of any kind are demangled")
+  func packs() {
+    for (name, expected) in [
+      ("_Z1fIJicEEvDpRKT_", "void f<int, char>(int const&, char const&)"),
+      (
+        "_Z1fIJicEEvDpSt6vectorIT_SaIS1_EE",
+        "void f<int, char>(std::vector<int, std::allocator<int> >, "
+          + "std::vector<char, std::allocator<char> >)"
+      ),
+      ("_ZN1AcvT_IiEI1BEEv", "A::operator B<int><B>()"),
+    ] {
+      #expect(Demangling.symbol(name) == expected)
+    }
+  }
+
   private static func reference(_ number: Int) -> String {
     number < 26
       ? "A" + String(UnicodeScalar(UInt8(65 + number)))

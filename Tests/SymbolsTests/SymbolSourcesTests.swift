@@ -85,7 +85,11 @@ struct SymbolSourcesTests {
     let zeros = try #require(symbols.address(of: "zeros"))
     #expect(symbols.symbol(at: RemoteAddress(zeros.bits + (1 << 20) - 1))?.linkerName == "zeros")
     #expect(symbols.address(of: "no such name") == nil)
-    #expect(symbols.gaps.allSatisfy { $0.path != fixture.program })
+    // What distributions pack has no variables.
+    let gap = symbols.gaps.first { $0.path == fixture.program }
+    #expect((gap != nil) == (source == "packed"))
+    #expect(
+      gap?.reason.hasPrefix("only functions beyond exported names (.gnu_debugdata); ") ?? true)
   }
 
   @Test(
@@ -152,16 +156,72 @@ struct SymbolSourcesTests {
 
   @Test("a packed file that is damaged, or a bomb, is no harm", .timeLimit(.minutes(1)))
   func bomb() throws {
-    for script in [
-      "head -c 300000000 /dev/zero | xz -0 >mini.xz", "head -c 5000 /dev/urandom >mini.xz",
-      "echo text | xz >mini.xz", ": >mini.xz",
+    for (script, isSaid) in [
+      ("head -c 300000000 /dev/zero | xz -0 >mini.xz", true),
+      ("head -c 5000 /dev/urandom >mini.xz", true), ("echo text | xz >mini.xz", true),
+      (": >mini.xz", false),
     ] {
       let fixture = try SymbolFixture(["-pie"])
       try fixture.shell("\(script); strip app; objcopy --add-section .gnu_debugdata=mini.xz app")
       let started = try fixture.start()
       #expect(started.symbols.address(of: "zeros", in: fixture.program) == nil)
+      let gap = try #require(started.symbols.gaps.first)
       #expect(started.symbols.gaps.count == 1)
+      #expect(gap.reason.contains("(.gnu_debugdata)") == isSaid, "\(gap.reason)")
     }
+  }
+
+  @Test("what all files together may take is limited, and that is said")
+  func allowance() throws {
+    let fixture = try SymbolFixture(["-pie"])
+    let started = try fixture.start()
+    let main = try #require(started.symbols.address(of: "main"))
+    let mappings = try started.child.mappings()
+    let none = ProcessSymbols(
+      pid: started.child.pid, mappings: mappings, allowance: ReadingAllowance(0))
+    #expect(none.binaries == started.symbols.binaries)
+    #expect(none.symbol(at: main) == nil)
+    #expect(none.layout(of: "app::Base", in: fixture.program) == nil)
+    #expect(
+      none.gaps.map(\.reason) == [
+        "no symbols: those of other files take too much memory",
+        "no types: those of other files take too much memory",
+      ])
+    // What is begun is read to its end.
+    let little = ProcessSymbols(
+      pid: started.child.pid, mappings: mappings, allowance: ReadingAllowance(1))
+    for _ in 0..<2 { #expect(little.symbol(at: main)?.name == "main") }
+    #expect(little.layout(of: "app::Base", in: fixture.program) == nil)
+    let types = ProcessSymbols(
+      pid: started.child.pid, mappings: mappings, allowance: ReadingAllowance(1))
+    for _ in 0..<2 { #expect(types.layout(of: "app::Base", in: fixture.program)?.byteCount == 16) }
+    #expect(types.symbol(at: main) == nil)
+  }
+
+  @Test("zeros are a file's up to the first gap, and not of any number of mappings")
+  func zeros() throws {
+    let fixture = try SymbolFixture(["-pie"])
+    let started = try fixture.start()
+    let zeros = try #require(started.symbols.address(of: "zeros"))
+    let mappings = try started.child.mappings()
+    let index = try #require(
+      mappings.firstIndex(where: { $0.range.contains(RemoteAddress(zeros.bits + 4096)) }))
+    let whole = mappings[index]
+    let start = whole.range.lowerBound.bits
+    let pages = (0..<whole.range.byteCount / 4096).map { page in
+      var piece = whole
+      piece.range = AddressRange(
+        RemoteAddress(start + page * 4096), RemoteAddress(start + (page + 1) * 4096))
+      return piece
+    }
+    func end(_ pieces: [MemoryMapping]) -> RemoteAddress? {
+      ProcessSymbols(
+        pid: started.child.pid, mappings: mappings[..<index] + pieces + mappings[(index + 1)...]
+      ).binaries.first { $0.path == fixture.program }?.parts.last?.range.upperBound
+    }
+    #expect(end(Array(pages[..<40] + pages[50...])) == RemoteAddress(start + 40 * 4096))
+    #expect(end(Array(pages[1...])) == RemoteAddress(start))
+    #expect(end(pages) == RemoteAddress(start + 64 * 4096))
   }
 
   @Test(

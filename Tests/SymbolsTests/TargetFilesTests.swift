@@ -145,6 +145,29 @@ import Testing
     #expect(modules.map(\.base.range.lowerBound.bits) == [0x1_0000, 0x1_3000])
   }
 
+  @Test("modules are put together in one pass as they are one by one")
+  func joined() {
+    var random = Xorshift()
+    for _ in 0..<200 {
+      let mappings = (0..<UInt64(random.below(40))).map { page in
+        MemoryMapping(
+          range: AddressRange(RemoteAddress(page << 12), RemoteAddress((page + 1) << 12)),
+          isReadable: true, isWritable: false, isExecutable: random.below(2) == 0, isShared: false,
+          fileOffset: UInt64(random.below(4)) << 12, deviceMajor: 8, deviceMinor: 1,
+          inode: UInt64(1 + random.below(3)), name: "/lib", isDeleted: false)
+      }
+      let modules = LoadedModule.modules(in: mappings)
+      var taken: Set<LoadedModule> = []
+      var expected: [LoadedModule] = []
+      for first in modules where !taken.contains(first) {
+        let rest = first.continuations(among: modules)
+        taken.formUnion(rest)
+        expected.append(first.joined(with: rest))
+      }
+      #expect(LoadedModule.joined(modules) == expected)
+    }
+  }
+
   @Test("the gap that a loader leaves between segments is part of its module, whatever its offset")
   func gaps() throws {
     let status = FileStatus(stat())

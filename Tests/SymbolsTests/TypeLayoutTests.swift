@@ -134,6 +134,55 @@ struct TypeLayoutTests {
     #expect(without.symbols.gaps.first?.reason.contains("/nowhere/shared.debug") == true)
   }
 
+  @Test("a name that is too long is none, and one with too many scopes is not looked for")
+  func longNames() throws {
+    let long = String(repeating: "a", count: TypeSpelling.lengthLimit + 1)
+    let fixture = try SymbolFixture(
+      source: """
+        #include <unistd.h>
+        struct \(long) { int word; };
+        struct Session { \(long) first; int \(long)b; int last; } session;
+        int main() { pause(); }
+        """)
+    let started = try fixture.start()
+    let layout = try #require(started.symbols.layout(of: "Session", in: fixture.program))
+    #expect(layout.fields.map(\.name) == ["first", "", "last"])
+    #expect(layout.fields.map(\.typeName) == ["", "int", "int"])
+    #expect(layout.fields.map(\.byteCount) == [4, 4, 4])
+    #expect(started.symbols.layout(of: long, in: fixture.program) == nil)
+    let deep = String(repeating: "Session::", count: 400) + "Session"
+    #expect(started.symbols.layout(of: deep, in: fixture.program) == nil)
+  }
+
+  @Test("a unit that was not looked through to its end is not taken for known")
+  func unfinished() throws {
+    let fixture = try SymbolFixture()
+    let dwarf = try DwarfHandle.open(
+      try ElfHandle.open(OwnedDescriptor(opening: fixture.program), path: fixture.program))
+    var found: DebugEntry?
+    dwarf.forEachUnit { unit in
+      var next = unit.child
+      while let entry = next, found == nil {
+        // A namespace can be in several places.
+        var inner = entry.name == "app" ? entry.child : nil
+        while let type = inner, found == nil {
+          if type.name == "Base", type.isStructure { found = type }
+          inner = type.sibling
+        }
+        next = entry.sibling
+      }
+      return found == nil
+    }
+    let type = try #require(found)
+    let scopes = TypeScopes()
+    scopes.entriesLeft = 3
+    #expect(scopes.name(of: type) == "Base")
+    scopes.entriesLeft = TypeScopes.entryLimit
+    #expect(scopes.name(of: type) == "app::Base")
+    scopes.entriesLeft = 0
+    #expect(scopes.name(of: type) == "app::Base")
+  }
+
   @Test(
     "names that mean the same are written the same",
     arguments: [
