@@ -192,54 +192,56 @@ private struct ChunkBatch {
   /// Those that were looked at.
   var looked: ChunkBlocks
   private var chunks: [Chunk] = []
-  /// The number of the first one's record, and how many there can be, so that their records lie behind each
-  /// other.
+  /// The number of the first record of those whose sizes are known, which lie behind each other.
   private var first = 0
-  private var room: Int
-  /// The sizes that the records from `first` on state.
-  private var sizes: [UInt64]
+  /// The sizes that these records state.
+  private var sizes: [UInt64] = []
+  /// How many of them are of chunks that were shown.
+  private var shown = 0
 
   init(_ beginnings: ChunkBeginnings, into looked: ChunkBlocks) {
     self.beginnings = beginnings
     self.looked = looked
     chunks.reserveCapacity(Self.most)
-    sizes = []
     sizes.reserveCapacity(Self.most)
-    room = 0
     prepare()
   }
 
   /// The size of the chunk of the next record.
-  var nextSize: UInt64 { sizes[chunks.count] }
+  var nextSize: UInt64 { sizes[shown + chunks.count] }
 
   /// Adds the chunk of the next record.
   mutating func append(_ chunk: Chunk, _ pause: () -> Void) {
     chunks.append(chunk)
-    if chunks.count == room { tell(pause) }
+    if shown + chunks.count == sizes.count { tell(pause) }
   }
 
   /// Shows what has gathered.
   mutating func tell(_ pause: () -> Void) {
     guard !chunks.isEmpty else { return }
     let beginnings = beginnings
-    beginnings.withRecords(from: first, count: chunks.count) { records in
+    beginnings.withRecords(from: first + shown, count: chunks.count) { records in
       var chunks = chunks.mutableSpan
       beginnings.reader.tell(&chunks, records: records)
     }
-    first += chunks.count
+    shown += chunks.count
     looked.append(chunks)
     chunks.removeAll(keepingCapacity: true)
-    prepare()
+    if shown == sizes.count { prepare() }
     pause()
   }
 
+  /// Reads the sizes of the next records.
   private mutating func prepare() {
+    first += shown
+    shown = 0
     sizes.removeAll(keepingCapacity: true)
-    room = beginnings.contiguous(from: first, count: min(Self.most, beginnings.count - first))
-    guard room > 0 else { return }
-    let (beginnings, room) = (beginnings, room)
-    beginnings.withRecords(from: first, count: room) { records in
-      for place in 0..<room { sizes.append(ChunkBeginnings.size(in: records, at: place)) }
+    let beginnings = beginnings
+    let count = beginnings.contiguous(
+      from: first, count: min(Self.most, beginnings.count - first))
+    guard count > 0 else { return }
+    beginnings.withRecords(from: first, count: count) { records in
+      for place in 0..<count { sizes.append(ChunkBeginnings.size(in: records, at: place)) }
     }
   }
 }
