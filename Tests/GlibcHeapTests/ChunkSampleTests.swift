@@ -69,6 +69,38 @@ struct ChunkSampleTests {
     #expect(rare.takeAll() == [chunk(777, size: 8_192)])
   }
 
+  @Test("parts that come in another order, and lie between each other, are put in order")
+  func pieces() {
+    var store = ChunkStore()
+    // An arena whose second part begins where others are, one that lies within it, one before all.
+    let parts = [5_000..<9_000, 20_000..<24_000, 10_000..<12_000, 21_000..<21_001, 0..<3_000]
+    var numbers: [Int] = []
+    for part in parts {
+      for number in part where part.count != 4_000 || number != 21_000 {
+        store.append(chunk(number))
+        numbers.append(number)
+      }
+    }
+    #expect(store.takeAll() == numbers.sorted().map { chunk($0) })
+    #expect(store.takeAll() == [])
+  }
+
+  @Test("no order at all is put in order, in more than one block")
+  func disorder() {
+    var store = ChunkStore()
+    let count = 1_600_000
+    // Every 1,000th goes back; 7 and the count have no divisor in common.
+    for number in 0..<count {
+      store.append(chunk(number / 1_000 * 7 % (count / 1_000) * 1_000 + number % 1_000))
+    }
+    let chunks = store.takeAll()
+    #expect(chunks.count == count)
+    let isAscending = chunks.indices.dropFirst().allSatisfy {
+      chunks[$0].userAddress.bits == chunks[$0 - 1].userAddress.bits + 64
+    }
+    #expect(isAscending)
+  }
+
   @Test("without a sample all are kept, in order")
   func all() {
     var store = ChunkStore()
