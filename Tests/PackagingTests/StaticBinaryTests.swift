@@ -62,7 +62,8 @@ struct StaticBinaryTests {
     #expect(lines[1].wholeMatch(of: /elfutils 0\.\d+/) != nil, "\(lines[1])")
     #expect(lines[2] == "glibc 2.31 to 2.44 tested, layouts from 2.17 on known")
     // A plain build cannot know its commit, and does not guess.
-    let plain = try ToolRun(["--version"]).output.split(separator: "\n")
+    let plain = try run(BuildProduct.malloscope.builtPath(), ["--version"])
+      .split(separator: "\n")
     #expect(plain[0].hasSuffix(" (built from source, commit not recorded)"), "\(plain[0])")
     #expect(plain.dropFirst() == lines.dropFirst())
   }

@@ -11,18 +11,20 @@ package enum BuildProduct: String, Sendable {
   /// The library that records allocations.
   case allocationRecorder = "libAllocationRecorder.so"
 
-  /// Its path: beside the running test or benchmark, or in a directory above it; for the tool, what
-  /// `MALLOSCOPE_TOOL` says if that is set, such as the one that is shipped.
+  /// Its path; for the tool, what `MALLOSCOPE_TOOL` says if that is set, such as the one that is shipped.
   ///
   /// - Throws: `TestKitError.notFound`.
   package func path() throws(TestKitError) -> String {
-    if self == .malloscope, let tool = getenv("MALLOSCOPE_TOOL") {
-      let path = String(cString: tool)
-      guard isExecutableFile(path) else {
-        throw .notFound(program: rawValue, searched: ["MALLOSCOPE_TOOL=" + path])
-      }
-      return path
-    }
+    guard self == .malloscope, let tool = getenv("MALLOSCOPE_TOOL") else { return try builtPath() }
+    let path = String(cString: tool)
+    if isExecutableFile(path) { return path }
+    throw .notFound(program: rawValue, searched: ["MALLOSCOPE_TOOL=" + path])
+  }
+
+  /// Its path beside the running test or benchmark, or in a directory above it.
+  ///
+  /// - Throws: `TestKitError.notFound`.
+  package func builtPath() throws(TestKitError) -> String {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let length = readlink("/proc/self/exe", &buffer, buffer.count)
     let executable = buffer.prefix(max(0, length)).map(UInt8.init(bitPattern:))

@@ -52,10 +52,12 @@ enum RealProgram: String, CaseIterable, Sendable {
       try running.program.waitReady(marker: "Content-Length:")
     case .documentation: running = try documentation()
     case .malloscope:
+      // The one with symbols: what is shipped has none.
       let idle = try LeakingProgram(.idle)
       running = try Running(
         ChildProcess.Launch(
-          try BuildProduct.malloscope.path(), ["watch", "\(idle.pid)", "60", "--json"]), [idle])
+          try BuildProduct.malloscope.builtPath(), ["watch", "\(idle.pid)", "60", "--json"]), [idle]
+      )
       // Its second sample is a minute away.
       _ = try running.program.process.readLine(by: Deadline(in: TargetProgram.patience))
     }
