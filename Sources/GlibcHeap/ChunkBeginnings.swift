@@ -28,22 +28,29 @@ typealias Beginning = SIMD8<UInt64>
 
   /// Who looks at them, on the thread that walks.
   let reader: any BeginningsReader
+  /// Whether memory for what is kept is in huge pages; see `TouchedBlock`.
+  let inHugePages: Bool
   private var blocks: [Block] = []
   /// How many blocks are full, and how many records are in the next one.
   private var full = 0
   private var inNext = 0
 
-  /// Makes room for `expected` chunks and touches it, so that filling it faults nothing in; when there are
+  /// Makes room for `expected` chunks, in huge pages if they are wanted, and touches it, so that filling it faults nothing in; when there are
   /// more, it grows.
-  package init(expected: Int, reader: any BeginningsReader) {
+  package init(expected: Int, inHugePages: Bool = true, reader: any BeginningsReader) {
     self.reader = reader
+    self.inHugePages = inHugePages
     let count = max(0, min(expected, Self.mostPrepared)) / Self.blockCount + 1
-    for _ in 0..<count { blocks.append(Block()) }
+    for _ in 0..<count { blocks.append(Block(inHugePages)) }
   }
 
   /// Room for `blockCount` records.
   private final class Block {
-    let memory = HugeBlock(byteCount: ChunkBeginnings.blockSize)
+    let memory: TouchedBlock
+
+    init(_ inHugePages: Bool) {
+      memory = TouchedBlock(byteCount: ChunkBeginnings.blockSize, inHugePages: inHugePages)
+    }
   }
 
   /// How many records are kept.
@@ -51,7 +58,7 @@ typealias Beginning = SIMD8<UInt64>
 
   /// Room for those of another list of chunks: this one itself if nothing is kept any more.
   func another() -> ChunkBeginnings {
-    count == 0 ? self : ChunkBeginnings(expected: 0, reader: reader)
+    count == 0 ? self : ChunkBeginnings(expected: 0, inHugePages: inHugePages, reader: reader)
   }
 
   /// Keeps a record.
@@ -122,7 +129,7 @@ typealias Beginning = SIMD8<UInt64>
       full += 1
       inNext = 0
     }
-    if full == blocks.count { blocks.append(Block()) }
+    if full == blocks.count { blocks.append(Block(inHugePages)) }
     let start = unsafe blocks[full].memory.start
     return unsafe Room(
       place: start + inNext * Self.recordSize, end: start + Self.blockSize)

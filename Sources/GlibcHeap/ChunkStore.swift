@@ -24,7 +24,7 @@ package struct ChunkSample: Hashable, Sendable {
 struct ChunkStore {
   private var chunks: ChunkBlocks
   /// Chunks that nobody has looked at yet, if their first bytes are kept.
-  private var pending = ChunkBlocks(isFilledInStops: true)
+  private var pending = ChunkBlocks(inHugePages: false)
   /// The first bytes of those of them that are marked, and of the chunks of runs.
   let beginnings: ChunkBeginnings?
   /// Nil if all are kept.
@@ -45,7 +45,7 @@ struct ChunkStore {
   init(_ sample: ChunkSample? = nil, beginnings: ChunkBeginnings? = nil) {
     self.sample = beginnings == nil ? sample : nil
     self.beginnings = beginnings
-    chunks = ChunkBlocks(isFilledInStops: beginnings == nil)
+    chunks = ChunkBlocks(inHugePages: beginnings?.inHugePages ?? false)
     if let sample { chunks.reserve(sample.limit) }
   }
 
@@ -88,7 +88,7 @@ struct ChunkStore {
     guard let beginnings else { return }
     // Without closures that share variables: each access to those is checked when it is made.
     var batch = ChunkBatch(beginnings, into: chunks)
-    chunks = ChunkBlocks(isFilledInStops: false)
+    chunks = ChunkBlocks(inHugePages: beginnings.inHugePages)
     for block in pending.blocks {
       for entry in block {
         switch entry.held {
@@ -259,11 +259,12 @@ private struct ChunkBlocks: Sendable {
   /// The blocks that are full.
   private var full: [[Chunk]] = []
   private var current: [Chunk] = []
-  /// Whether a stopped target waits while they are filled: to make a page of 2 MiB takes half a millisecond.
-  private let isFilledInStops: Bool
+  /// Whether they are in huge pages; where a stopped target waits while they are filled, making one takes half a
+  /// millisecond.
+  private let inHugePages: Bool
 
-  init(isFilledInStops: Bool) {
-    self.isFilledInStops = isFilledInStops
+  init(inHugePages: Bool) {
+    self.inHugePages = inHugePages
   }
 
   var count: Int { full.reduce(current.count) { $0 + $1.count } }
@@ -308,12 +309,14 @@ private struct ChunkBlocks: Sendable {
 
   private mutating func beginBlock() {
     if !current.isEmpty { full.append(current) }
-    if isFilledInStops {
-      current = []
-      current.reserveCapacity(Self.blockCount)
-    } else {
-      current = [Chunk](hugeCapacity: Self.blockCount)
-    }
+    current = Self.room(for: Self.blockCount, inHugePages: inHugePages)
+  }
+
+  private static func room(for count: Int, inHugePages: Bool) -> [Chunk] {
+    if inHugePages { return [Chunk](hugeCapacity: count) }
+    var room: [Chunk] = []
+    room.reserveCapacity(count)
+    return room
   }
 
   func forEach(_ body: (Chunk) -> Void) {
@@ -335,7 +338,7 @@ private struct ChunkBlocks: Sendable {
     // The next one is the last, and mostly what is left of one goes in near there, too.
     pieces.sort { $0.first > $1.first }
     var left = full.map(\.count)
-    var chunks = [Chunk](hugeCapacity: left.reduce(0, +))
+    var chunks = Self.room(for: left.reduce(0, +), inHugePages: inHugePages)
     while var piece = pieces.popLast() {
       if let next = pieces.last?.first,
         next < full[piece.block][piece.range.upperBound - 1].userAddress

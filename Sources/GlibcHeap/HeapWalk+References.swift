@@ -23,7 +23,7 @@ extension HeapWalk {
   mutating func collectReferences(in collected: inout CollectedHeap) throws(ReadFault) {
     let ranges = collected.memoryRanges.sorted { $0.lowerBound < $1.lowerBound }
     let pieces = Self.pieces(of: ranges + copies.otherMemory)
-    var references = ReferenceBlocks()
+    var references = ReferenceBlocks(inHugePages: pacing == nil)
     window.forget()
     for range in ranges {
       var address = range.lowerBound.bits
@@ -90,8 +90,21 @@ struct ReferenceBlocks: Sendable {
   /// How many a block holds: 16 MiB.
   private static let blockCount = 1 << 20
 
+  /// Whether they are in huge pages; see `TouchedBlock`.
+  private let inHugePages: Bool
   private var blocks: [[HeapReference]] = []
   private(set) var count = 0
+
+  init(inHugePages: Bool = false) {
+    self.inHugePages = inHugePages
+  }
+
+  private func newRoom(for count: Int) -> [HeapReference] {
+    if inHugePages { return [HeapReference](hugeCapacity: count) }
+    var room: [HeapReference] = []
+    room.reserveCapacity(count)
+    return room
+  }
 
   /// Adds the words of `bytes`, which lie at `base` in the target, from `first` up to `end`.
   mutating func append(
@@ -118,7 +131,7 @@ struct ReferenceBlocks: Sendable {
   }
 
   private mutating func add(_ reference: HeapReference) {
-    if room == 0 { blocks.append([HeapReference](hugeCapacity: Self.blockCount)) }
+    if room == 0 { blocks.append(newRoom(for: Self.blockCount)) }
     blocks[blocks.count - 1].append(reference)
     count &+= 1
   }
@@ -130,7 +143,7 @@ struct ReferenceBlocks: Sendable {
   /// too long in a stop of the target.
   mutating func makeRoom(_ least: Int) {
     guard room < least else { return }
-    var block = [HeapReference](hugeCapacity: Self.blockCount)
+    var block = newRoom(for: Self.blockCount)
     let none = HeapReference(place: RemoteAddress(0), target: RemoteAddress(0))
     block.append(contentsOf: repeatElement(none, count: Self.blockCount))
     block.removeAll(keepingCapacity: true)
@@ -139,7 +152,7 @@ struct ReferenceBlocks: Sendable {
 
   /// Gives up all in one array, ascending by place.
   mutating func takeAll() -> [HeapReference] {
-    var all = [HeapReference](hugeCapacity: count)
+    var all = newRoom(for: count)
     for index in blocks.indices {
       all += blocks[index]
       blocks[index] = []

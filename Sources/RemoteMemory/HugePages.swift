@@ -1,12 +1,14 @@
-// Memory of our own in pages of 2 MiB, where the kernel has them.
+// Memory of our own that is touched before it is needed, or in pages of 2 MiB.
 
 import Glibc
 
-/// Large blocks of memory that are to be filled at once.
+/// A large block of memory that is to be filled at once.
 ///
 /// A page of 4 KiB costs 1.5 us when it is first touched (measured on a virtual machine), which for 72 MiB is
-/// 28 ms; in huge pages it is 6 ms.
-@safe package struct HugeBlock: ~Copyable {
+/// 28 ms; in huge pages it is 6 ms. But there, for some time after, reading the memory of another process took
+/// up to a hundred times as long: of 90 captures in many short stops, 22 had one of 9 to 22 ms instead of 5, and of
+/// 40 without huge pages none. They are for what is done in one long stop.
+@safe package struct TouchedBlock: ~Copyable {
   private static let pageSize = 2 << 20
 
   /// Its first byte; valid as long as the block is.
@@ -14,14 +16,15 @@ import Glibc
   /// Its size in bytes.
   package let byteCount: Int
 
-  /// Allocates at least `byteCount` bytes and touches them.
-  package init(byteCount: Int) {
+  /// Allocates at least `byteCount` bytes and touches them; in huge pages if they are wanted and the kernel has
+  /// them.
+  package init(byteCount: Int, inHugePages isHuge: Bool = true) {
     let size = max(1, (byteCount + Self.pageSize - 1) / Self.pageSize) * Self.pageSize
     unsafe start = UnsafeMutableRawPointer.allocate(
       byteCount: size, alignment: Self.pageSize)
     self.byteCount = size
     // Where it is refused, pages are small.
-    _ = unsafe madvise(start, size, MADV_HUGEPAGE)
+    if isHuge { _ = unsafe madvise(start, size, MADV_HUGEPAGE) }
     for offset in stride(from: 0, to: size, by: 4096) {
       unsafe start.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
     }

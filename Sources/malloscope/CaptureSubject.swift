@@ -32,13 +32,18 @@ struct CaptureSubject {
   /// Who is shown the beginnings of chunks, nil if nobody is.
   let types: ChunkTypes?
 
+  /// As many small chunks are read in 5 ms, or more.
+  private static let chunksInStop = 1 << 18
+
   /// Room for the beginnings of chunks, nil if they are not wanted.
   ///
   /// Where work can be done between stops, a stop's are looked at before the next.
   private func beginnings(isPaced: Bool) -> ChunkBeginnings? {
     types.map { types in
       let chunks = Int(clamping: estimate.chunks &+ estimate.chunks / 32)
-      return ChunkBeginnings(expected: isPaced ? min(chunks, 1 << 17) : chunks, reader: types)
+      return ChunkBeginnings(
+        expected: isPaced ? min(chunks, Self.chunksInStop) : chunks, inHugePages: !isPaced,
+        reader: types)
     }
   }
 
