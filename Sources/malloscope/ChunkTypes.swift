@@ -10,21 +10,16 @@ import Synchronization
 
 /// Tells what the chunks of one process hold, as a walk meets them.
 ///
-/// Like the handles of the symbols that it asks for, it belongs to one thread at a time.
+/// It belongs to one thread at a time.
 final class ChunkTypes: BeginningsReader {
   /// Nil only while it is at work.
   private var attribution: TypeAttribution?
-  private let symbols: ProcessSymbols
-  private let key: KnownSymbols.Key
+  private let symbols: SharedSymbols
 
   /// Prepares for `process`; no file is opened before a name in it is asked for.
   init(_ process: LinuxProcess, mappings: [MemoryMapping], _ request: CaptureRequest) {
-    key = KnownSymbols.Key(process, mappings: mappings, directory: request.debugDirectory)
-    symbols =
-      KnownSymbols.take(key)
-      ?? ProcessSymbols(
-        pid: process.pid, mappings: mappings, memoryID: process.memoryID,
-        directory: request.debugDirectory)
+    let symbols = SharedSymbols.of(process, mappings: mappings, request)
+    self.symbols = symbols
     attribution = TypeAttribution(
       TypeSources(
         binaries: symbols.binaries, memory: LiveMemoryReader(process), symbols: symbols,
@@ -55,58 +50,63 @@ final class ChunkTypes: BeginningsReader {
       snapshot.references = []
     }
     snapshot.findings += attribution.limits.map { Finding(.limitReached, at: nil, $0) }
-    let held = HeldTypes(
+    return HeldTypes(
       types: attribution.types, binaries: symbols.binaries, gaps: symbols.gaps)
-    KnownSymbols.put(back: symbols, key)
-    return held
   }
 }
 
-extension ProcessSymbols: SymbolLookup {}
-
-/// The symbols of the process that was looked at last, while nobody looks: a watch asks for the same names
-/// again and again, which takes 65 ms of a processor each time for a program like node.
-private enum KnownSymbols {
+/// The symbols of a process, for whichever thread asks.
+private final class SharedSymbols: SymbolLookup, Sendable {
   /// Whose they are.
-  struct Key: Equatable {
+  private struct Key: Equatable {
     var pid: Int32
     var memoryID: Int32
     var start: UInt64
     var directory: String?
     /// The mappings of files.
     var files: [MemoryMapping]
+  }
 
-    init(_ process: LinuxProcess, mappings: [MemoryMapping], directory: String?) {
-      pid = process.pid
-      memoryID = process.memoryID
-      start = process.startTime
-      self.directory = directory
-      files = mappings.filter { $0.inode != 0 }
+  /// Those of the process that was looked at last: a watch asks for the same names again and again, which takes
+  /// 65 ms of a processor each time for a program like node.
+  private static let latest = Mutex<(key: Key, symbols: SharedSymbols)?>(nil)
+
+  private let symbols: Mutex<ProcessSymbols>
+
+  private init(_ process: LinuxProcess, mappings: [MemoryMapping], directory: String?) {
+    symbols = Mutex(
+      ProcessSymbols(
+        pid: process.pid, mappings: mappings, memoryID: process.memoryID, directory: directory))
+  }
+
+  /// Those of `process`, as they are known already if it has the same files mapped as when they were made.
+  static func of(
+    _ process: LinuxProcess, mappings: [MemoryMapping], _ request: CaptureRequest
+  ) -> SharedSymbols {
+    let key = Key(
+      pid: process.pid, memoryID: process.memoryID, start: process.startTime,
+      directory: request.debugDirectory, files: mappings.filter { $0.inode != 0 })
+    return latest.withLock { latest in
+      if let latest, latest.key == key { return latest.symbols }
+      let symbols = SharedSymbols(process, mappings: mappings, directory: key.directory)
+      latest = (key, symbols)
+      return symbols
     }
   }
 
-  /// A process's symbols, which belong to one thread at a time.
-  ///
-  /// Unchecked, since who takes them out of here is the only one who has them until they are put back.
-  private struct Known: @unchecked Sendable {
-    var key: Key
-    var symbols: ProcessSymbols
+  /// The files that the target has mapped, ascending by address.
+  var binaries: [MappedBinary] { symbols.withLock { $0.binaries } }
+
+  /// What is missing of those of which something was asked.
+  var gaps: [SymbolGap] { symbols.withLock { $0.gaps } }
+
+  func symbol(at address: RemoteAddress) -> NamedSymbol? {
+    symbols.withLock { $0.symbol(at: address) }
   }
 
-  private static let known = Mutex<Known?>(nil)
+  func demangled(_ name: String) -> String? { Demangling.name(name) }
 
-  /// Takes out the symbols of `key`, nil if they are not here.
-  static func take(_ key: Key) -> ProcessSymbols? {
-    let taken = known.withLock { known in
-      let taken = known
-      known = nil
-      return taken
-    }
-    return taken?.key == key ? taken?.symbols : nil
-  }
-
-  /// Puts back symbols that nobody uses any more.
-  static func put(back symbols: ProcessSymbols, _ key: Key) {
-    known.withLock { $0 = Known(key: key, symbols: symbols) }
+  func layout(of name: String, in binary: String) -> TypeLayout? {
+    symbols.withLock { $0.layout(of: name, in: binary) }
   }
 }
