@@ -70,7 +70,7 @@ let package = Package(
       name: "LinuxTarget", dependencies: ["HeapModel", "RemoteMemory", "CPtrace"],
       swiftSettings: parsing),
     .target(
-      name: "StopControl", dependencies: ["HeapModel", "LinuxTarget", "CPtrace"],
+      name: "StopControl", dependencies: ["HeapModel", "RemoteMemory", "LinuxTarget", "CPtrace"],
       swiftSettings: parsing),
     .target(
       name: "Symbols",

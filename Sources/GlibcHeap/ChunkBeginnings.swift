@@ -28,28 +28,36 @@ typealias Beginning = SIMD8<UInt64>
 
   /// Who looks at them, on the thread that walks.
   let reader: any BeginningsReader
-  /// Whether memory for what is kept is in huge pages; see `TouchedBlock`.
+  /// Whether memory for what is kept is in huge pages; see `MemoryBlock`.
   let inHugePages: Bool
   private var blocks: [Block] = []
+  /// What makes the blocks' pages, until it was waited for.
+  private var preparation: PagePreparation?
   /// How many blocks are full, and how many records are in the next one.
   private var full = 0
   private var inNext = 0
 
-  /// Makes room for `expected` chunks, in huge pages if they are wanted, and touches it, so that filling it faults nothing in; when there are
-  /// more, it grows.
+  /// Begins to make room for `expected` chunks, in huge pages if they are wanted; when there are more, it grows.
   package init(expected: Int, inHugePages: Bool = true, reader: any BeginningsReader) {
     self.reader = reader
     self.inHugePages = inHugePages
     let count = max(0, min(expected, Self.mostPrepared)) / Self.blockCount + 1
     for _ in 0..<count { blocks.append(Block(inHugePages)) }
+    preparation = PagePreparation(blocks.map { $0.memory.extent }, areUnused: true)
+  }
+
+  /// Waits for the room that is being made, so that filling it faults nothing in.
+  package func waitForRoom() {
+    preparation?.finish()
+    preparation = nil
   }
 
   /// Room for `blockCount` records.
   private final class Block {
-    let memory: TouchedBlock
+    let memory: MemoryBlock
 
     init(_ inHugePages: Bool) {
-      memory = TouchedBlock(byteCount: ChunkBeginnings.blockSize, inHugePages: inHugePages)
+      memory = MemoryBlock(byteCount: ChunkBeginnings.blockSize, inHugePages: inHugePages)
     }
   }
 
@@ -125,6 +133,7 @@ typealias Beginning = SIMD8<UInt64>
 
   /// Room for at least one record.
   func room() -> Room {
+    if preparation != nil { waitForRoom() }
     if inNext == Self.blockCount {
       full += 1
       inNext = 0

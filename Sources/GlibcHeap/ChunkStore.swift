@@ -87,6 +87,7 @@ struct ChunkStore {
   mutating func lookAtBeginnings(pause: () -> Void = {}) {
     guard let beginnings else { return }
     // Without closures that share variables: each access to those is checked when it is made.
+    chunks.expect(pending.count + beginnings.count)
     var batch = ChunkBatch(beginnings, into: chunks)
     chunks = ChunkBlocks(inHugePages: beginnings.inHugePages)
     for block in pending.blocks {
@@ -262,9 +263,18 @@ private struct ChunkBlocks: Sendable {
   /// Whether they are in huge pages; where a stopped target waits while they are filled, making one takes half a
   /// millisecond.
   private let inHugePages: Bool
+  /// How many chunks more will come, as far as is known, for which there is no block yet.
+  private var expected = 0
+  /// What makes the pages of the block that is being filled.
+  private var preparation: PagePreparation?
 
   init(inHugePages: Bool) {
     self.inHugePages = inHugePages
+  }
+
+  /// Prepares for `count` chunks more, or somewhat fewer.
+  mutating func expect(_ count: Int) {
+    expected = max(0, count - (current.capacity - current.count))
   }
 
   var count: Int { full.reduce(current.count) { $0 + $1.count } }
@@ -310,6 +320,15 @@ private struct ChunkBlocks: Sendable {
   private mutating func beginBlock() {
     if !current.isEmpty { full.append(current) }
     current = Self.room(for: Self.blockCount, inHugePages: inHugePages)
+    preparation = prepare(&current, for: expected)
+    expected = max(0, expected - Self.blockCount)
+  }
+
+  /// Starts to make the pages of room for so many chunks, if they are huge: small ones are made one by one, in the
+  /// pauses between stops.
+  private func prepare(_ room: inout [Chunk], for count: Int) -> PagePreparation? {
+    guard inHugePages, count > 0 else { return nil }
+    return PagePreparation([room.extent(ofFirst: count)], areUnused: false)
   }
 
   private static func room(for count: Int, inHugePages: Bool) -> [Chunk] {
@@ -333,12 +352,16 @@ private struct ChunkBlocks: Sendable {
   mutating func takeAll() -> [Chunk] {
     full.append(current)
     current = []
+    preparation = nil
     var pieces = full.indices.flatMap { Self.pieces(of: full[$0], block: $0) }
     if full.count == 1, pieces.count < 2 { return full.removeLast() }
     // The next one is the last, and mostly what is left of one goes in near there, too.
     pieces.sort { $0.first > $1.first }
     var left = full.map(\.count)
-    var chunks = Self.room(for: left.reduce(0, +), inHugePages: inHugePages)
+    let count = left.reduce(0, +)
+    var chunks = Self.room(for: count, inHugePages: inHugePages)
+    let preparation = prepare(&chunks, for: count)
+    defer { withExtendedLifetime(preparation) {} }
     while var piece = pieces.popLast() {
       if let next = pieces.last?.first,
         next < full[piece.block][piece.range.upperBound - 1].userAddress

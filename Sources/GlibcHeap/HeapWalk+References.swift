@@ -90,7 +90,7 @@ struct ReferenceBlocks: Sendable {
   /// How many a block holds: 16 MiB.
   private static let blockCount = 1 << 20
 
-  /// Whether they are in huge pages; see `TouchedBlock`.
+  /// Whether they are in huge pages; see `MemoryBlock`.
   private let inHugePages: Bool
   private var blocks: [[HeapReference]] = []
   private(set) var count = 0

@@ -9,6 +9,9 @@ struct TypeGroups {
     var name: String
     var kind: HeldKind
     var binary: String?
+
+    // Few types have the same name, and hashing the path, too, would take most of the time.
+    func hash(into hasher: inout Hasher) { hasher.combine(name) }
   }
 
   /// The report's table of types, never empty.
@@ -42,6 +45,7 @@ struct TypeGroups {
 
   private mutating func groupByName() {
     var places: [Name: Int] = [:]
+    places.reserveCapacity(types.count)
     for type in types {
       let name = Name(name: type.name, kind: type.kind, binary: type.binary)
       let group = places[name] ?? subjects.count

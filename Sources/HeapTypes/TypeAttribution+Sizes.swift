@@ -140,8 +140,9 @@ extension TypeAttribution {
     var anySuspect = false
     var reads = 0
     for chunk in chunks where chunk.usableSize > 64 && classes.isClass(chunk.held) {
+      guard reads < Self.mostReads else { break }
       let number = Int(chunk.held)
-      guard samples[number] < 2, reads < Self.mostReads, classes.origin(of: chunk.held).place == 0
+      guard samples[number] < 2, classes.origin(of: chunk.held).place == 0
       else { continue }
       samples[number] += 1
       reads += 1

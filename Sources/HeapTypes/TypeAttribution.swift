@@ -4,7 +4,7 @@ package import HeapModel
 
 /// Tells chunk by chunk what is held, and keeps the table of types that this makes.
 ///
-/// Each in-use chunk is asked for once with `type(of:beginning:)`; when that was done for all of them,
+/// Each in-use chunk is shown once to `tell(_:beginnings:distance:)`; when that was done for all of them,
 /// `finish(_:)` looks at what one chunk alone does not tell.
 package struct TypeAttribution: ~Copyable {
   /// How many bytes of each chunk are looked at.
@@ -66,9 +66,37 @@ package struct TypeAttribution: ~Copyable {
         evidence: TypeEvidence(.content, "the first words are links that malloc has left")))
   }
 
-  /// The number of the type of `chunk`, whose first usable bytes are `beginning`: all of them, or 64.
-  package mutating func type(of chunk: Chunk, beginning bytes: RawSpan) -> UInt32 {
-    let beginning = Beginning(bytes, of: chunk)
+  /// Sets the types of `chunks`, of which the first usable bytes stand in `beginnings`, `distance` bytes from one
+  /// to the next: of each 64 bytes, which may reach beyond it.
+  package mutating func tell(
+    _ chunks: inout MutableSpan<Chunk>, beginnings: RawSpan, distance: Int
+  ) {
+    for start in stride(from: 0, to: chunks.count, by: Self.lookedUpTogether) {
+      let end = min(start + Self.lookedUpTogether, chunks.count)
+      // With thousands of classes, what is known of them is not near the processor. Asked for one behind the
+      // other, each is waited for; side by side, all of them once.
+      var known = InlineArray<16, UInt32>(repeating: 0)
+      for index in start..<end {
+        let word = unsafe beginnings.unsafeLoadUnaligned(
+          fromByteOffset: index * distance, as: UInt64.self)
+        known[index - start] = meanings.known(word).type
+      }
+      for index in start..<end {
+        let usable = min(Self.beginning, Int(clamping: chunks[index].usableSize))
+        let place = index * distance
+        let beginning = Beginning(
+          beginnings.extracting(place..<place + usable), of: chunks[index])
+        let type = known[index - start]
+        chunks[index].held = type != 0 && !beginning.repeatsFirst ? type : self.type(beginning)
+      }
+    }
+  }
+
+  /// Of so many chunks what is known of their first words is looked up together.
+  private static let lookedUpTogether = 16
+
+  /// The number of the type of the chunk that begins so.
+  private mutating func type(_ beginning: Beginning) -> UInt32 {
     guard beginning.wordCount > 0 else { return contentNumber(beginning) }
     let first = beginning[0]
     if meanings.spans.part(at: first) != nil {

@@ -35,7 +35,7 @@ final class CopyAssistant: ReadAhead {
   private let isAsleep = Atomic<Bool>(false)
   private let isEnding = Atomic<Bool>(false)
   private let wakeUp: Int32
-  private var thread = pthread_t()
+  private var thread: OwnThread?
   private var hasJob = false
   /// How many bytes were copied and not cancelled.
   private(set) var copiedBytes: UInt64 = 0
@@ -53,15 +53,9 @@ final class CopyAssistant: ReadAhead {
       return nil
     }
     _ = cpt_hurry(0)
-    let failure = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        if let argument = unsafe argument {
-          unsafe Unmanaged<CopyAssistant>.fromOpaque(argument).takeUnretainedValue().work()
-        }
-        return nil
-      }, Unmanaged.passUnretained(self).toOpaque())
-    guard failure == 0 else {
+    // Without keeping it alive: it ends the thread.
+    thread = OwnThread { [unowned self] in work() }
+    if thread == nil {
       close(wakeUp)
       return nil
     }
@@ -71,7 +65,7 @@ final class CopyAssistant: ReadAhead {
   func end() {
     isEnding.store(true, ordering: .releasing)
     _ = cpt_raise_event(wakeUp)
-    pthread_join(thread, nil)
+    thread?.join()
     close(wakeUp)
   }
 

@@ -1,33 +1,37 @@
-// Memory of our own that is touched before it is needed, or in pages of 2 MiB.
+// Memory of our own in pages of 2 MiB.
 
 import Glibc
 
-/// A large block of memory that is to be filled at once.
+/// A large block of memory, of which nothing is touched yet.
 ///
 /// A page of 4 KiB costs 1.5 us when it is first touched (measured on a virtual machine), which for 72 MiB is
-/// 28 ms; in huge pages it is 6 ms. But there, for some time after, reading the memory of another process took
-/// up to a hundred times as long: of 90 captures in many short stops, 22 had one of 9 to 22 ms instead of 5, and of
-/// 40 without huge pages none. They are for what is done in one long stop.
-@safe package struct TouchedBlock: ~Copyable {
-  private static let pageSize = 2 << 20
+/// 28 ms; in huge pages it is 6 to 17 ms. But there, for some time after, reading the memory of another process
+/// took up to a hundred times as long: of 90 captures in many short stops, 22 had one of 9 to 22 ms instead of 5,
+/// and of 40 without huge pages none. They are for what is done in one long stop.
+@safe package struct MemoryBlock: ~Copyable {
+  /// How large a huge page is.
+  static let hugePageSize = 2 << 20
 
   /// Its first byte; valid as long as the block is.
   package let start: UnsafeMutableRawPointer
   /// Its size in bytes.
   package let byteCount: Int
 
-  /// Allocates at least `byteCount` bytes and touches them; in huge pages if they are wanted and the kernel has
-  /// them.
-  package init(byteCount: Int, inHugePages isHuge: Bool = true) {
-    let size = max(1, (byteCount + Self.pageSize - 1) / Self.pageSize) * Self.pageSize
+  /// Where it is.
+  package var extent: Range<UInt> {
+    let first = unsafe UInt(bitPattern: start)
+    return first..<first + UInt(byteCount)
+  }
+
+  /// Allocates at least `byteCount` bytes; in huge pages if they are wanted and the kernel has them.
+  package init(byteCount: Int, inHugePages isHuge: Bool) {
+    let size =
+      max(1, (byteCount + Self.hugePageSize - 1) / Self.hugePageSize) * Self.hugePageSize
     unsafe start = UnsafeMutableRawPointer.allocate(
-      byteCount: size, alignment: Self.pageSize)
+      byteCount: size, alignment: Self.hugePageSize)
     self.byteCount = size
     // Where it is refused, pages are small.
     if isHuge { _ = unsafe madvise(start, size, MADV_HUGEPAGE) }
-    for offset in stride(from: 0, to: size, by: 4096) {
-      unsafe start.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
-    }
   }
 
   deinit {
@@ -49,6 +53,15 @@ extension Array where Element: BitwiseCopyable {
         return
       }
       _ = unsafe madvise(start, Int(end - first), MADV_HUGEPAGE)
+    }
+  }
+
+  /// Where the room for its first `count` elements is; valid as long as nothing is added beyond its capacity.
+  package mutating func extent(ofFirst count: Int) -> Range<UInt> {
+    let size = UInt(Swift.min(count, capacity) * MemoryLayout<Element>.stride)
+    return unsafe withUnsafeMutableBytes { bytes in
+      let first = UInt(bitPattern: bytes.baseAddress)
+      return first..<first + size
     }
   }
 }

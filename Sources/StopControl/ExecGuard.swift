@@ -10,6 +10,7 @@
 
 import CPtrace
 import LinuxTarget
+import RemoteMemory
 
 #if canImport(Glibc)
   import Glibc
@@ -47,7 +48,7 @@ struct ExecGuard: ~Copyable {
   }
 
   private let watch: Watch
-  private let thread: pthread_t?
+  private let thread: OwnThread?
 
   /// Starts to watch over attaching to `pid`; without a thread to be had, there is no watching.
   init(pid: Int32, taskPath: String) {
@@ -57,21 +58,12 @@ struct ExecGuard: ~Copyable {
       thread = nil
       return
     }
-    var thread = pthread_t()
-    let failure = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        if let argument = unsafe argument {
-          unsafe Unmanaged<Watch>.fromOpaque(argument).takeUnretainedValue().run()
-        }
-        return nil
-      }, Unmanaged.passUnretained(watch).toOpaque())
-    self.thread = failure == 0 ? thread : nil
+    thread = OwnThread { [watch] in watch.run() }
   }
 
   deinit {
     dismiss()
-    if let thread { pthread_join(thread, nil) }
+    thread?.join()
     if watch.dismissal >= 0 { close(watch.dismissal) }
   }
 

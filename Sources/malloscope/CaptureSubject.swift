@@ -71,6 +71,8 @@ struct CaptureSubject {
 
   private func captureInStops(_ request: CaptureRequest) throws(Failure) -> CapturedHeap {
     let isPaced = request.mode != .stop
+    // First, since it is made on another thread while the rest is prepared.
+    let beginnings = beginnings(isPaced: isPaced)
     let reader = LiveMemoryReader(process)
     let longestPause = isPaced ? allowedPause(request) : nil
     let largestRead = largestRead(within: longestPause)
@@ -84,10 +86,10 @@ struct CaptureSubject {
     if pacing.sequence.takesPrecedence { reader.startAssistant() }
     let copiedBefore = reader.copiedBytes
     let heap = try stopFailure(pacing) { () throws(ReadFault) in
-      let buffers = WalkBuffers(
-        largestRead: largestRead, beginnings: beginnings(isPaced: isPaced))
+      let buffers = WalkBuffers(largestRead: largestRead, beginnings: beginnings)
       // Of a process with thousands of mappings, reading them takes longer than a stop may last.
       let before: DataRanges? = if isPaced { try data(pacing) } else { nil }
+      beginnings?.waitForRoom()
       let threads = try pacing.proceed()
       let data = if let before { before } else { try data(pacing) }
       let heap = try HeapWalk.collect(

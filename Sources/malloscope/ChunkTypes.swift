@@ -29,12 +29,10 @@ final class ChunkTypes: BeginningsReader {
   func tell(_ chunks: inout MutableSpan<Chunk>, records: RawSpan) {
     // Taken out: each access to a property of a class costs more than what is done with it here.
     guard var attribution = attribution.take() else { return }
-    for index in chunks.indices {
-      let start = index * ChunkBeginnings.recordSize + 8
-      let usable = min(ChunkBeginnings.byteCount, Int(clamping: chunks[index].usableSize))
-      chunks[index].held = attribution.type(
-        of: chunks[index], beginning: records.extracting(start..<start + usable))
-    }
+    // Before the first bytes of each stands its size.
+    attribution.tell(
+      &chunks, beginnings: records.extracting(8..<records.byteCount),
+      distance: ChunkBeginnings.recordSize)
     self.attribution = consume attribution
   }
 

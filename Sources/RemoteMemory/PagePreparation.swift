@@ -1,0 +1,89 @@
+// Pages of our own memory that are made before they are needed, on two threads.
+
+import Glibc
+import Synchronization
+
+/// Has the kernel make the pages of memory of ours, on a second thread, while the first does other things.
+package final class PagePreparation: Sendable {
+  private let work: Work
+  private let thread: OwnThread?
+
+  /// Starts to make the pages of `extents`, which stay allocated until this has gone.
+  ///
+  /// With `areUnused`, nothing may be put there before `finish` was called. Else, what they hold stays as it is, but
+  /// kernels before 5.14 cannot do that: there, each page is made when it is first used.
+  package init(_ extents: [Range<UInt>], areUnused: Bool) {
+    let work = Work(extents, areUnused: areUnused)
+    self.work = work
+    thread = OwnThread { while work.makePiece() {} }
+  }
+
+  /// Makes what is not made yet, together with the second thread.
+  package func finish() {
+    while work.makePiece() {}
+    work.waitForPieces()
+  }
+
+  deinit {
+    work.cancel()
+    thread?.join()
+  }
+
+  /// The pieces, of which either thread takes the next.
+  private final class Work: Sendable {
+    /// madvise's MADV_POPULATE_WRITE (Linux 5.14), which glibc's headers have from 2.35 on.
+    private static let populateForWriting: Int32 = 23
+
+    private let pieces: [Range<UInt>]
+    private let areUnused: Bool
+    private let taken = Atomic<Int>(0)
+    private let made = Atomic<Int>(0)
+
+    init(_ extents: [Range<UInt>], areUnused: Bool) {
+      self.areUnused = areUnused
+      let size = UInt(MemoryBlock.hugePageSize)
+      var pieces: [Range<UInt>] = []
+      for extent in extents {
+        // Whole pages only, and no huge page is made by both threads.
+        var start = (extent.lowerBound + 4095) & ~4095
+        while start < extent.upperBound & ~4095 {
+          let end = min((start / size + 1) * size, extent.upperBound & ~4095)
+          pieces.append(start..<end)
+          start = end
+        }
+      }
+      self.pieces = pieces
+    }
+
+    /// Makes the next piece, and returns whether there was one.
+    func makePiece() -> Bool {
+      let index = taken.add(1, ordering: .relaxed).oldValue
+      guard index < pieces.count else { return false }
+      let piece = pieces[index]
+      if let start = unsafe UnsafeMutableRawPointer(bitPattern: piece.lowerBound) {
+        unsafe make(start, byteCount: piece.count)
+      }
+      made.add(1, ordering: .releasing)
+      return true
+    }
+
+    private func make(_ start: UnsafeMutableRawPointer, byteCount: Int) {
+      guard areUnused else {
+        _ = unsafe madvise(start, byteCount, Self.populateForWriting)
+        return
+      }
+      // Meanwhile the other thread may map memory, which it would have to wait for with madvise.
+      for offset in stride(from: 0, to: byteCount, by: 4096) {
+        unsafe start.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
+      }
+    }
+
+    /// Waits until all pieces are made, which have been taken.
+    func waitForPieces() {
+      while made.load(ordering: .acquiring) < pieces.count { sched_yield() }
+    }
+
+    /// Leaves all pieces that nobody has taken.
+    func cancel() { taken.store(pieces.count, ordering: .relaxed) }
+  }
+}
