@@ -46,6 +46,11 @@ typealias Beginning = SIMD8<UInt64>
     preparation = PagePreparation(blocks.map { $0.memory.extent }, areUnused: true)
   }
 
+  deinit {
+    // The other thread may still write to the blocks.
+    preparation = nil
+  }
+
   /// Waits for the room that is being made, so that filling it faults nothing in.
   package func waitForRoom() {
     preparation?.finish()
