@@ -81,23 +81,4 @@ struct BeginningTests {
       }
     }
   }
-
-  @Test(
-    "room that is given up while it is being made is not written to any more",
-    arguments: [true, false])
-  func givenUp(inHugePages: Bool) {
-    for _ in 0..<100 {
-      weak var reader: BeginningRecorder?
-      do {
-        let recorder = BeginningRecorder()
-        reader = recorder
-        _ = ChunkBeginnings(expected: 200_000, inHugePages: inHugePages, reader: recorder)
-      }
-      // The next one gets the same memory.
-      var bytes = [UInt64](repeating: .max, count: 1 << 18)
-      bytes[0] = 1
-      #expect(bytes.dropFirst().allSatisfy { $0 == .max })
-      #expect(reader == nil)
-    }
-  }
 }
