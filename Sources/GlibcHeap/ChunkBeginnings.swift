@@ -43,7 +43,10 @@ typealias Beginning = SIMD8<UInt64>
     self.inHugePages = inHugePages
     let count = max(0, min(expected, Self.mostPrepared)) / Self.blockCount + 1
     for _ in 0..<count { blocks.append(Block(inHugePages)) }
-    preparation = PagePreparation(blocks.map { $0.memory.extent }, areUnused: true)
+    // Without any expected, this may be in a stop.
+    if expected > 0 {
+      preparation = PagePreparation(blocks.map { $0.memory.extent }, areUnused: true)
+    }
   }
 
   deinit {

@@ -1,4 +1,4 @@
-// Memory of our own in pages of 2 MiB.
+// Memory of our own, in pages of 2 MiB if they are wanted.
 
 import Glibc
 
@@ -15,7 +15,7 @@ import Glibc
   /// Its first byte; valid as long as the block is.
   package let start: UnsafeMutableRawPointer
   /// Its size in bytes.
-  package let byteCount: Int
+  private let byteCount: Int
 
   /// Where it is.
   package var extent: Range<UInt> {

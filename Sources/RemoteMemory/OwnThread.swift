@@ -30,9 +30,14 @@ package final class OwnThread: Sendable {
     handle = thread
   }
 
-  /// Waits for its end; to be called once.
+  /// Waits for its end; to be called once, and not after `detach`.
   package func join() {
     pthread_join(handle, nil)
+  }
+
+  /// Leaves it alone: nobody waits for its end.
+  package func detach() {
+    pthread_detach(handle)
   }
 
   /// A closure that a C function can be handed.

@@ -6,7 +6,8 @@ import Synchronization
 /// Has the kernel make the pages of memory of ours, on a second thread, while the first does other things.
 package final class PagePreparation: Sendable {
   private let work: Work
-  private let thread: OwnThread?
+  /// Nil once it was waited for.
+  private let thread: Mutex<OwnThread?>
 
   /// Starts to make the pages of `extents`, which stay allocated until this has gone.
   ///
@@ -15,18 +16,23 @@ package final class PagePreparation: Sendable {
   package init(_ extents: [Range<UInt>], areUnused: Bool) {
     let work = Work(extents, areUnused: areUnused)
     self.work = work
-    thread = OwnThread { while work.makePiece() {} }
+    thread = Mutex(OwnThread { while work.makePiece() {} })
   }
 
   /// Makes what is not made yet, together with the second thread.
   package func finish() {
     while work.makePiece() {}
-    work.waitForPieces()
+    join()
   }
 
   deinit {
     work.cancel()
-    thread?.join()
+    join()
+  }
+
+  /// Sleeps until the second thread has ended: it may need this one's processor.
+  private func join() {
+    thread.withLock { $0.take() }?.join()
   }
 
   /// The pieces, of which either thread takes the next.
@@ -37,17 +43,17 @@ package final class PagePreparation: Sendable {
     private let pieces: [Range<UInt>]
     private let areUnused: Bool
     private let taken = Atomic<Int>(0)
-    private let made = Atomic<Int>(0)
 
     init(_ extents: [Range<UInt>], areUnused: Bool) {
       self.areUnused = areUnused
-      let size = UInt(MemoryBlock.hugePageSize)
+      let (page, size) = (UInt(getpagesize()), UInt(MemoryBlock.hugePageSize))
       var pieces: [Range<UInt>] = []
       for extent in extents {
         // Whole pages only, and no huge page is made by both threads.
-        var start = (extent.lowerBound + 4095) & ~4095
-        while start < extent.upperBound & ~4095 {
-          let end = min((start / size + 1) * size, extent.upperBound & ~4095)
+        var start = (extent.lowerBound + page - 1) & ~(page - 1)
+        let last = extent.upperBound & ~(page - 1)
+        while start < last {
+          let end = min((start / size + 1) * size, last)
           pieces.append(start..<end)
           start = end
         }
@@ -63,7 +69,6 @@ package final class PagePreparation: Sendable {
       if let start = unsafe UnsafeMutableRawPointer(bitPattern: piece.lowerBound) {
         unsafe make(start, byteCount: piece.count)
       }
-      made.add(1, ordering: .releasing)
       return true
     }
 
@@ -76,11 +81,6 @@ package final class PagePreparation: Sendable {
       for offset in stride(from: 0, to: byteCount, by: 4096) {
         unsafe start.storeBytes(of: 0, toByteOffset: offset, as: UInt8.self)
       }
-    }
-
-    /// Waits until all pieces are made, which have been taken.
-    func waitForPieces() {
-      while made.load(ordering: .acquiring) < pieces.count { sched_yield() }
     }
 
     /// Leaves all pieces that nobody has taken.

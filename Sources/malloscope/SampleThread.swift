@@ -1,7 +1,7 @@
 // A capture beside the screen, so that keys are heard meanwhile.
 
 import CPtrace
-import Glibc
+import RemoteMemory
 import Synchronization
 
 /// Runs one piece of work at a time on a thread of its own, and raises an event when it is done.
@@ -34,29 +34,18 @@ final class SampleThread: Sendable {
   ///
   /// If no thread can be had it is done here and now.
   func start(_ process: WatchedProcess, for purpose: Purpose) {
-    let work = Work { [self] in
+    let work: @Sendable () -> Void = { [self] in
       let begun = WatchClock.now
       let result = Result { () throws(WatchEnd) in try process.sample() }
       outcome.withLock { $0 = Outcome(purpose: purpose, begun: begun, result: result) }
       _ = cpt_raise_event(event)
     }
-    let argument = unsafe Unmanaged.passRetained(work).toOpaque()
-    var thread = pthread_t()
-    let failure = unsafe pthread_create(
-      &thread, nil,
-      { argument in
-        // An overflow of this thread's stack gives the terminal back, too.
-        _ = cpt_use_signal_stack()
-        if let argument = unsafe argument {
-          unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().perform()
-        }
-        return nil
-      }, argument)
-    if failure == 0 {
-      pthread_detach(thread)
-    } else {
-      unsafe Unmanaged<Work>.fromOpaque(argument).takeRetainedValue().perform()
+    let thread = OwnThread {
+      // An overflow of this thread's stack gives the terminal back, too.
+      _ = cpt_use_signal_stack()
+      work()
     }
+    if let thread { thread.detach() } else { work() }
   }
 
   /// What the capture has come to, once.
@@ -64,14 +53,6 @@ final class SampleThread: Sendable {
     outcome.withLock { value in
       defer { value = nil }
       return value
-    }
-  }
-
-  private final class Work: Sendable {
-    let perform: @Sendable () -> Void
-
-    init(perform: @escaping @Sendable () -> Void) {
-      self.perform = perform
     }
   }
 }
