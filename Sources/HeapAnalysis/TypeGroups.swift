@@ -8,10 +8,13 @@ struct TypeGroups {
   private struct Name: Hashable {
     var name: String
     var kind: HeldKind
-    var binary: String?
+    var binary: Int
 
-    // Few types have the same name, and hashing the path, too, would take most of the time.
-    func hash(into hasher: inout Hasher) { hasher.combine(name) }
+    // Kinds are few, and hashing them takes as long as a name does.
+    func hash(into hasher: inout Hasher) {
+      hasher.combine(name)
+      hasher.combine(binary)
+    }
   }
 
   /// The report's table of types, never empty.
@@ -46,8 +49,10 @@ struct TypeGroups {
   private mutating func groupByName() {
     var places: [Name: Int] = [:]
     places.reserveCapacity(types.count)
+    var binaries = BinaryNumbers()
     for type in types {
-      let name = Name(name: type.name, kind: type.kind, binary: type.binary)
+      let binary = binaries.number(of: type.binary)
+      let name = Name(name: type.name, kind: type.kind, binary: binary)
       let group = places[name] ?? subjects.count
       if group == subjects.count {
         places[name] = group

@@ -71,11 +71,11 @@ package struct TypeAttribution: ~Copyable {
   package mutating func tell(
     _ chunks: inout MutableSpan<Chunk>, beginnings: RawSpan, distance: Int
   ) {
-    for start in stride(from: 0, to: chunks.count, by: Self.lookedUpTogether) {
-      let end = min(start + Self.lookedUpTogether, chunks.count)
+    for start in stride(from: 0, to: chunks.count, by: KnownTypes.count) {
+      let end = min(start + KnownTypes.count, chunks.count)
       // With thousands of classes, what is known of them is not near the processor. Asked for one behind the
       // other, each is waited for; side by side, all of them once.
-      var known = InlineArray<16, UInt32>(repeating: 0)
+      var known = KnownTypes(repeating: 0)
       for index in start..<end {
         let word = unsafe beginnings.unsafeLoadUnaligned(
           fromByteOffset: index * distance, as: UInt64.self)
@@ -92,8 +92,8 @@ package struct TypeAttribution: ~Copyable {
     }
   }
 
-  /// Of so many chunks what is known of their first words is looked up together.
-  private static let lookedUpTogether = 16
+  /// What is known of the first words of chunks that are looked up together, 0 if nothing.
+  private typealias KnownTypes = InlineArray<16, UInt32>
 
   /// The number of the type of the chunk that begins so.
   private mutating func type(_ beginning: Beginning) -> UInt32 {

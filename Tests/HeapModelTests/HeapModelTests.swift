@@ -116,3 +116,13 @@ struct HeapModelTests {
     #expect(snapshot.coverage == 1)
   }
 }
+
+@Suite("Numbers for files")
+struct BinaryNumbersTests {
+  @Test("a path has one number, whatever was asked for between, and no file has one, too")
+  func numbers() {
+    var binaries = BinaryNumbers()
+    let paths = ["/usr/lib/a.so", nil, "/usr/lib/b.so", "/usr/lib/b.so", nil, "/usr/lib/a.so", ""]
+    #expect(paths.map { binaries.number(of: $0) } == [0, 1, 2, 2, 1, 0, 3])
+  }
+}
